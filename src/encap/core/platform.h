@@ -16,6 +16,13 @@
 #define TARGET(features)
 #endif
 
+#if defined(__aarch64__) && defined(__ARM_NEON) && !defined(__ARM_BIG_ENDIAN)
+#define ENCAP_NEON 1
+#include <arm_neon.h>
+#else
+#define ENCAP_NEON 0
+#endif
+
 #if defined(__GNUC__) || defined(__clang__)
 #define INLINE static inline __attribute__((always_inline))
 #define LIKELY(test) __builtin_expect(!!(test), 1)
@@ -28,8 +35,10 @@
 #define LIKELY(test) (test)
 #define UNLIKELY(test) (test)
 #define SWAP16(value) ((uint16_t)((uint16_t)((value) << 8) | (uint16_t)((value) >> 8)))
-#define SWAP32(value) (((uint32_t)SWAP16((uint16_t)(value)) << 16) | SWAP16((uint16_t)((value) >> 16)))
-#define SWAP64(value) (((uint64_t)SWAP32((uint32_t)(value)) << 32) | SWAP32((uint32_t)((value) >> 32)))
+#define SWAP32(value)                                                                              \
+    (((uint32_t)SWAP16((uint16_t)(value)) << 16) | SWAP16((uint16_t)((value) >> 16)))
+#define SWAP64(value)                                                                              \
+    (((uint64_t)SWAP32((uint32_t)(value)) << 32) | SWAP32((uint32_t)((value) >> 32)))
 #endif
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__

@@ -1,0 +1,125 @@
+# `make demo` and `make test` set up everything they need, in .venv and build/.
+#
+# What has been done is remembered in stamp files; touching pyproject.toml, setup.py
+# or a C source does it again. No virtual environment need be active, any may be.
+
+VENV ?= .venv
+FUZZ_SECONDS ?= 60
+SANITIZE_CC ?= gcc
+PYTEST_ARGS ?=
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --quiet --disable-pip-version-check
+CORE := src/encap/_core.c $(wildcard src/encap/core/*.[ch])
+PACKAGE := pyproject.toml setup.py src/encap/_core_build.py $(CORE)
+SOURCES := $(shell find src/encap -name '*.py' -o -name '*.pyi' -o -name py.typed)
+
+unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
+.DELETE_ON_ERROR:
+.PHONY: demo test lint sanitize fuzz bench docs clean
+
+demo: $(VENV)/.with-cli
+	@mkdir -p build/demo
+	$(VENV)/bin/encap info examples/overlay.pcap
+	$(VENV)/bin/encap decap examples/overlay.pcap build/demo/inner.pcap --others drop
+	@echo "The inner packets, out of their tunnels, are in build/demo/inner.pcap"
+
+test: $(VENV)/.with-test
+	$(PY) -m pytest -n auto --benchmark-disable $(PYTEST_ARGS)
+
+lint: $(VENV)/.with-lint docs
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	$(VENV)/bin/clang-format --dry-run -Werror $(CORE) $(wildcard fuzz/*.[ch])
+	$(SANITIZE_CC) $(STRICT)
+	@if command -v clang >/dev/null; then echo clang $(STRICT); clang $(STRICT); fi
+
+# The core alone, without what cffi generates around it.
+STRICT := -std=c11 -fsyntax-only -Wall -Wextra -Wconversion -Wshadow -Werror \
+	-Wno-unused-function src/encap/_core.c
+
+docs: $(VENV)/.with-docs
+	$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "The documentation is in build/docs/index.html"
+
+bench: $(VENV)/.with-test
+	$(PY) -m pytest -n 0 --benchmark-only benchmarks $(PYTEST_ARGS)
+
+# --- the environment ----------------------------------------------------------
+
+# The newest of those that can make a virtual environment and build an extension.
+define find_python
+for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python; do \
+	if "$$python" -c "$$probe" 2>/dev/null; then echo "$$python"; exit; fi; \
+done; \
+echo "Python 3.11 or newer is needed, with its venv module and its C headers" >&2; \
+echo "(Debian, Ubuntu: apt-get install python3-venv python3-dev)" >&2; \
+exit 1
+endef
+
+define probe
+import ensurepip, os, sys, sysconfig, venv
+header = os.path.join(sysconfig.get_path("include"), "Python.h")
+sys.exit(sys.version_info < (3, 11) or not os.path.exists(header))
+endef
+export probe
+
+# An environment whose interpreter is gone, or too old, is made anew.
+$(VENV)/.made:
+	@$(PY) -c "$$probe" 2>/dev/null || { \
+		python=$$($(find_python)) && "$$python" -m venv --clear $(VENV); }
+	@touch $@
+
+$(VENV)/.with-encap: $(PACKAGE) | $(VENV)/.made
+	$(PIP) install "setuptools>=77" "cffi>=1.17"
+	$(PIP) install --no-build-isolation --editable .
+	@touch $@
+
+# encap-net is there already, so this installs what the extra asks for.
+$(VENV)/.with-%: pyproject.toml | $(VENV)/.with-encap
+	$(PIP) install "encap-net[$*]"
+	@touch $@
+
+# --- the core under the sanitizers ---------------------------------------------
+
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer -O1 -g
+RUNTIME = $(shell $(SANITIZE_CC) -print-file-name=libasan.so) \
+	$(shell $(SANITIZE_CC) -print-file-name=libstdc++.so.6)
+SANITIZED = PYTHONPATH=build/sanitize/lib PYTHONMALLOC=malloc LD_PRELOAD="$(RUNTIME)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+
+build/sanitize/.built: $(PACKAGE) $(SOURCES) | $(VENV)/.with-encap
+	rm -rf build/sanitize
+	CC="$(SANITIZE_CC)" CFLAGS="$(SANITIZERS)" $(PY) setup.py --quiet build \
+		--build-base build/sanitize --build-lib build/sanitize/lib
+	@touch $@
+
+sanitize: $(VENV)/.with-test build/sanitize/.built
+	$(SANITIZED) $(PY) -c \
+		"from encap import _ffi; assert 'build/sanitize' in _ffi.__file__, _ffi.__file__"
+	$(SANITIZED) $(PY) -m pytest -n auto --benchmark-disable --hypothesis-profile=short \
+		-m "not unsanitized" -p no:cacheprovider $(PYTEST_ARGS)
+
+# --- libFuzzer over the core, from the corpus that is committed ------------------
+
+CLANG ?= $(firstword $(foreach name,clang $(foreach n,22 21 20 19 18 17 16 15 14,clang-$(n)),\
+	$(shell echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' \
+	| $(name) -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null && echo $(name))))
+
+build/fuzz/fuzz_core: fuzz/fuzz_core.c $(CORE)
+	@mkdir -p $(@D)/corpus
+	@test -n "$(CLANG)" || { \
+		echo "No clang with libFuzzer was found (Debian: apt-get install clang libclang-rt-14-dev)"; \
+		exit 1; } >&2
+	$(CLANG) -std=c11 -O1 -g -fno-omit-frame-pointer -Isrc/encap \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $< -o $@
+
+fuzz: build/fuzz/fuzz_core
+	UBSAN_OPTIONS=print_stacktrace=1 $< -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+		-print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus fuzz/corpus
+
+clean:
+	rm -rf build dist $(VENV) src/*.egg-info src/encap/_ffi*.so src/encap/_ffi*.pyd
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
