@@ -7,6 +7,7 @@ VENV ?= .venv
 FUZZ_SECONDS ?= 60
 SANITIZE_CC ?= gcc
 PYTEST_ARGS ?=
+PYTEST := -n auto --dist loadgroup --benchmark-disable
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --quiet --disable-pip-version-check
@@ -25,7 +26,7 @@ demo: $(VENV)/.with-cli
 	@echo "The inner packets, out of their tunnels, are in build/demo/inner.pcap"
 
 test: $(VENV)/.with-test
-	$(PY) -m pytest -n auto --benchmark-disable $(PYTEST_ARGS)
+	$(PY) -m pytest $(PYTEST) $(PYTEST_ARGS)
 
 lint: $(VENV)/.with-lint docs
 	$(PY) -m ruff check
@@ -88,7 +89,10 @@ SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 RUNTIME = $(shell $(SANITIZE_CC) -print-file-name=libasan.so) \
 	$(shell $(SANITIZE_CC) -print-file-name=libstdc++.so.6)
 SANITIZED = PYTHONPATH=build/sanitize/lib PYTHONMALLOC=malloc LD_PRELOAD="$(RUNTIME)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+	ASAN_OPTIONS=detect_leaks=0:log_path=$(REPORT) \
+	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$(REPORT)
+# Kept in files, since pytest captures what a test's process writes when it dies.
+REPORT = $(CURDIR)/build/sanitize/report
 
 build/sanitize/.built: $(PACKAGE) $(SOURCES) | $(VENV)/.with-encap
 	rm -rf build/sanitize
@@ -99,8 +103,9 @@ build/sanitize/.built: $(PACKAGE) $(SOURCES) | $(VENV)/.with-encap
 sanitize: $(VENV)/.with-test build/sanitize/.built
 	$(SANITIZED) $(PY) -c \
 		"from encap import _ffi; assert 'build/sanitize' in _ffi.__file__, _ffi.__file__"
-	$(SANITIZED) $(PY) -m pytest -n auto --benchmark-disable --hypothesis-profile=short \
-		-m "not unsanitized" -p no:cacheprovider $(PYTEST_ARGS)
+	@rm -f $(REPORT).*
+	$(SANITIZED) $(PY) -m pytest $(PYTEST) --hypothesis-profile=short -p no:cacheprovider \
+		-m "not unsanitized" $(PYTEST_ARGS) || { cat $(REPORT).* 2>/dev/null; exit 1; }
 
 # --- libFuzzer over the core, from the corpus that is committed ------------------
 

@@ -105,7 +105,7 @@ class ChecksumError(EncapError):
 
 
 class CaptureError(EncapError):
-    """A capture file is wrong: in its `record` (counted from 0), at octet `position` of the file."""
+    """A capture file is wrong: in its `record` (from 0), at octet `position` of the file."""
 
     def __init__(
         self, message: str = "", *, record: int | None = None, position: int | None = None
