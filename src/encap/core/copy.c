@@ -1,0 +1,84 @@
+/* Exact copies: no octet is read or written outside [0, size).
+ *
+ * The last vector overlaps the one before it, or is masked, so there is no
+ * loop over single octets. The spans must not overlap each other. */
+
+typedef void copy_kernel(uint8_t *to, const uint8_t *from, uint64_t size);
+
+INLINE void copy_generic(uint8_t *to, const uint8_t *from, uint64_t size)
+{
+    memcpy(to, from, (size_t)size);
+}
+
+#if ENCAP_X86
+
+/* Two pieces of a constant size, the second one ending where the span ends. */
+#define COPY_ENDS(type)                                                                            \
+    do {                                                                                           \
+        type first, last;                                                                          \
+        memcpy(&first, from, sizeof first);                                                        \
+        memcpy(&last, from + size - sizeof last, sizeof last);                                     \
+        memcpy(to, &first, sizeof first);                                                          \
+        memcpy(to + size - sizeof last, &last, sizeof last);                                       \
+    } while (0)
+
+/* Up to 31 octets. */
+INLINE void copy_short(uint8_t *to, const uint8_t *from, uint64_t size)
+{
+    if (size >= 16)
+        COPY_ENDS(__m128i);
+    else if (size >= 8)
+        COPY_ENDS(uint64_t);
+    else if (size >= 4)
+        COPY_ENDS(uint32_t);
+    else if (size >= 2)
+        COPY_ENDS(uint16_t);
+    else if (size == 1)
+        *to = *from;
+}
+
+AVX2 INLINE void copy_avx2(uint8_t *to, const uint8_t *from, uint64_t size)
+{
+    if (size < 32) {
+        copy_short(to, from, size);
+        return;
+    }
+    for (uint64_t at = 0; at < size - 32; at += 32)
+        store_avx2(to + at, load_avx2(from + at));
+    store_avx2(to + size - 32, load_avx2(from + size - 32));
+}
+
+AVX512 INLINE void copy_avx512(uint8_t *to, const uint8_t *from, uint64_t size)
+{
+    if (size < 64) {
+        const __mmask64 mask = _bzhi_u64(~0ULL, (unsigned)size);
+
+        _mm512_mask_storeu_epi8(to, mask, _mm512_maskz_loadu_epi8(mask, from));
+        return;
+    }
+    for (uint64_t at = 0; at < size - 64; at += 64)
+        _mm512_storeu_si512(to + at, _mm512_loadu_si512(from + at));
+    _mm512_storeu_si512(to + size - 64, _mm512_loadu_si512(from + size - 64));
+}
+
+#endif
+
+#if ENCAP_NEON
+#define copy_neon copy_generic /* the C library's, which knows the processor */
+#endif
+
+INLINE int compact_rows(const encap_batch *batch, uint64_t begin, uint64_t end,
+                        const int64_t *targets, uint8_t *out, uint64_t out_size, copy_kernel *copy)
+{
+    for (uint64_t row = begin; row < end; row++) {
+        prefetch_row(batch, row, end);
+        const frame_span frame = row_octets(batch, row);
+        const uint64_t target = (uint64_t)targets[row];
+
+        if (target > out_size || out_size - target < frame.size)
+            return -1;
+        if (frame.size != 0)
+            copy(out + target, frame.at, frame.size);
+    }
+    return 0;
+}
