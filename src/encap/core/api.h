@@ -8,6 +8,7 @@
 
 /* --- protocols and verdicts: the order is the numbering used in columns --- */
 
+/* clang-format off */
 enum encap_kind {
     ENCAP_NONE, ENCAP_ETH, ENCAP_SLL, ENCAP_SLL2, ENCAP_NULL, ENCAP_LLC, ENCAP_VLAN, ENCAP_ARP,
     ENCAP_MPLS, ENCAP_IPV4, ENCAP_IPV6, ENCAP_HOPOPT, ENCAP_ROUTING, ENCAP_FRAGMENT,
@@ -15,6 +16,7 @@ enum encap_kind {
     ENCAP_UDP, ENCAP_SCTP, ENCAP_GRE, ENCAP_ERSPAN, ENCAP_VXLAN, ENCAP_GPE, ENCAP_GENEVE,
     ENCAP_KINDS
 };
+/* clang-format on */
 
 /* What stopped the walk of a packet. */
 enum encap_status {
@@ -58,12 +60,17 @@ typedef struct encap_layers {
     uint8_t reserved;
 } encap_layers;
 
+#define ENCAP_LINKTYPES 512     /* link types above are not known */
+
 /* Which header follows which: made from encap.registry. Each octet is an
- * enum encap_kind, ENCAP_NONE where nothing known follows. */
+ * enum encap_kind, ENCAP_NONE where nothing known follows; in `linktype`
+ * ENCAP_KINDS stands for IPv4 or IPv6, as the packet's first octet says. */
 typedef struct encap_rules {
     uint8_t ethertype[65536];
-    uint8_t protocol[256];
     uint8_t port[65536];        /* by UDP destination port */
+    uint8_t protocol[256];
+    uint8_t gpe[256];
+    uint8_t linktype[ENCAP_LINKTYPES];
 } encap_rules;
 
 /* Distinct paths in order of first appearance, found through a hash table. */
@@ -74,3 +81,193 @@ typedef struct encap_paths {
     uint32_t capacity;          /* paths at the most; later ones become ENCAP_PATH_OTHER */
     uint32_t count;
 } encap_paths;
+
+/* Tunnels that a decapsulation can be asked for, as bits. */
+#define ENCAP_TUNNEL_GRE 0x01       /* without ERSPAN in it */
+#define ENCAP_TUNNEL_ERSPAN 0x02
+#define ENCAP_TUNNEL_VXLAN 0x04
+#define ENCAP_TUNNEL_GPE 0x08
+#define ENCAP_TUNNEL_GENEVE 0x10
+#define ENCAP_TUNNEL_IPIP 0x20      /* IPv4 in IPv4 */
+#define ENCAP_TUNNEL_SIT 0x40       /* IPv6 in IPv4 */
+#define ENCAP_TUNNEL_IP6TNL 0x80    /* IPv4 or IPv6 in IPv6 */
+
+/* --- the walk -------------------------------------------------------------- */
+
+/* Walks rows [begin, end): layers[row] and path_ids[row]. New paths are added to `paths`. */
+void encap_parse(const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,
+                 encap_paths *paths, encap_layers *layers, uint16_t *path_ids);
+
+/* What is left of a decapsulated batch: one entry a packet that had such a tunnel. */
+typedef struct encap_unwrapped {
+    int64_t *starts;
+    uint32_t *lengths;
+    uint32_t *wire_lengths;
+    uint16_t *linktypes;
+    int64_t *rows;              /* the row of `batch` it comes from */
+    uint8_t *octets;            /* NULL, or where the inner packets are copied, back to back */
+    uint64_t octets_size;
+} encap_unwrapped;
+
+typedef struct encap_wanted {
+    uint32_t tunnels;           /* ENCAP_TUNNEL_ bits */
+    uint32_t depth;             /* how many of them to take off at the most; not 0 */
+    uint32_t keep;              /* 1: rows without such a tunnel stay as they are */
+} encap_wanted;
+
+/* The inner packets of rows [begin, end): entries from index `begin` on, octets from
+ * out->octets + at on. Returns how many entries were written. */
+uint64_t encap_decap(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
+                     uint64_t end, const encap_wanted *wanted, uint64_t at,
+                     const encap_unwrapped *out);
+
+/* --- columns --------------------------------------------------------------- */
+
+#define ENCAP_ALTERNATIVES 6
+
+/* Holds where (the 16 bits at `at` & mask) == value, or does not with `negate`. */
+typedef struct encap_test {
+    uint8_t at;
+    uint8_t negate;
+    uint8_t octets;             /* of the words that the test announces */
+    uint8_t reserved;
+    uint16_t mask;
+    uint16_t value;
+} encap_test;
+
+/* Where a field sits in its header: made from the Python description. The value is
+ * ((`width` octets at `at`, big-endian) >> shift & mask) * scale. */
+typedef struct encap_field {
+    uint64_t mask;
+    uint16_t at;                /* for an optional field: had none of the words before it been there */
+    uint8_t kind;
+    uint8_t width;
+    uint8_t shift;
+    uint8_t scale;
+    uint8_t optional;
+    uint8_t words;              /* how many of `before` count */
+    encap_test present;
+    encap_test before[4];
+} encap_field;
+
+enum encap_part { ENCAP_WHOLE, ENCAP_OUTER, ENCAP_INNER };
+
+/* What a column gives. */
+enum encap_form {
+    ENCAP_VALUE,        /* the field as an unsigned integer of the machine */
+    ENCAP_OCTETS,       /* the field's octets, at the end of `size`: an address */
+    ENCAP_PRESENCE,     /* 1 where the field is there */
+    ENCAP_HEADER,       /* 1 where the header is there */
+    ENCAP_KIND,         /* enum encap_kind of the header */
+    ENCAP_SLOT          /* which slot of encap_layers holds the header; all ones: none */
+};
+
+typedef struct encap_column {
+    uint32_t kinds;             /* 1 << kind for each header that counts */
+    int16_t index;              /* which of them; from the end where negative */
+    uint8_t part;
+    uint8_t tunnels_only;       /* 1: only those that are tunnel headers */
+    uint8_t form;
+    uint8_t size;               /* octets of one value in the result */
+    uint8_t field_count;
+    uint8_t reserved;
+    encap_field fields[ENCAP_ALTERNATIVES];  /* one for each of `kinds` that has it */
+} encap_column;
+
+/* slots[id * column_count + column] for the paths from `begin` on. */
+void encap_find_slots(const encap_paths *paths, uint32_t begin, const encap_column *columns,
+                      uint32_t column_count, int8_t *slots);
+
+/* One column of rows that are walked; `slots` holds one entry a path. */
+void encap_gather(const encap_batch *batch, uint64_t begin, uint64_t end, const encap_paths *paths,
+                  const encap_layers *layers, const uint16_t *path_ids, const int8_t *slots,
+                  const encap_column *column, uint8_t *out);
+
+/* Walk and columns in one pass: outs[column] holds a value for each row of the batch.
+ * `slots` has room for column_count entries for each of paths->capacity paths. */
+void encap_columns(const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,
+                   encap_paths *paths, int8_t *slots, const encap_column *columns,
+                   uint32_t column_count, uint8_t *const *outs);
+
+/* --- captures ------------------------------------------------------------ */
+
+/* Why an index function came back. */
+enum encap_capture_status {
+    ENCAP_CAPTURE_MORE,         /* what is left is less than a record */
+    ENCAP_CAPTURE_FULL,         /* the arrays are */
+    ENCAP_CAPTURE_SECTION,      /* a pcapng section header stands at `position`, maybe cut */
+    ENCAP_CAPTURE_DESCRIPTION,  /* a whole pcapng interface description stands at `position` */
+    ENCAP_CAPTURE_LENGTH,       /* the record at `position` has a length that cannot be */
+    ENCAP_CAPTURE_TRAILER,      /* the lengths at both ends of the block at `position` differ */
+    ENCAP_CAPTURE_OWNER         /* the packet at `position` names an interface not described */
+};
+
+/* How an interface of a pcapng section counts time and cuts packets:
+ * nanoseconds = (count * multiplier / divisor) + offset, or, with a shift,
+ * (count * 10^9 >> shift) + offset; whatever does not fit is no time. */
+typedef struct encap_interface {
+    uint64_t multiplier;
+    uint64_t divisor;           /* 0: no count reaches a nanosecond */
+    int64_t offset;
+    uint32_t shift;
+    uint32_t snaplen;          /* 0: packets are not cut */
+    uint16_t linktype;
+    uint16_t timeless;          /* not 0: the offset is beyond what int64 nanoseconds hold */
+} encap_interface;
+
+/* Rows of an index, filled from `count` on, and where it stands in the file's octets. */
+typedef struct encap_records {
+    uint64_t position;          /* where the next record starts */
+    uint64_t need;              /* with ENCAP_CAPTURE_MORE: octets from there that are wanted */
+    uint64_t count;             /* rows filled */
+    uint64_t capacity;
+    int64_t *starts;
+    uint32_t *lengths;
+    uint32_t *wire_lengths;
+    int64_t *times;             /* nanoseconds; the smallest int64 is no time */
+    uint16_t *linktypes;        /* pcapng alone */
+} encap_records;
+
+/* Index the records of data[position, size). Call again with more octets, more
+ * room, or behind the block that the caller has to read. `limit`: octets that
+ * a packet (pcap) or a block (pcapng) may have. */
+int encap_pcap_index(const uint8_t *data, uint64_t size, int big_endian, uint32_t unit_ns,
+                     uint32_t limit, encap_records *records);
+int encap_pcapng_index(const uint8_t *data, uint64_t size, int big_endian, uint32_t limit,
+                       const encap_interface *interfaces, uint64_t interface_count,
+                       encap_records *records);
+
+/* Records of rows [*row, end) into `out`, as many as have room; `*row` is then
+ * the first one left, and the octets written are returned. Times are counted
+ * in `unit_ns` from 1970; the smallest int64 is written as 0. `owners` holds
+ * the pcapng interface of each row, or of all where `owner_step` is 0. */
+uint64_t encap_pcap_fill(const encap_batch *batch, const int64_t *times, uint64_t *row,
+                         uint64_t end, int big_endian, uint32_t unit_ns, uint8_t *out,
+                         uint64_t room);
+uint64_t encap_pcapng_fill(const encap_batch *batch, const int64_t *times, const uint16_t *owners,
+                           uint64_t owner_step, uint64_t *row, uint64_t end, int big_endian,
+                           uint32_t unit_ns, uint8_t *out, uint64_t room);
+
+/* --- checksums and copies --- */
+
+/* CPU variants of the kernels: names by index, best last. `select` sets the
+ * one in use for the whole process; not 0 where this machine lacks it. */
+uint32_t encap_implementation_count(void);
+const char *encap_implementation_name(uint32_t index);
+int encap_implementation_supported(uint32_t index);
+uint32_t encap_implementation_current(void);
+int encap_implementation_select(uint32_t index);
+
+/* The Internet checksum of a span (RFC 1071), as the number to be stored in
+ * network order; the second one copies the span to `out` in the same pass. */
+uint16_t encap_checksum(const uint8_t *data, uint64_t size);
+uint16_t encap_copy_checksum(const uint8_t *data, uint64_t size, uint8_t *out);
+
+/* sums[i] = the checksum of all octets of row i. Not 0: there are no such rows. */
+int encap_checksums(const encap_batch *batch, uint64_t begin, uint64_t end, uint16_t *sums);
+
+/* Copies row i to out + targets[i]. Not 0: there are no such rows, or one did
+ * not fit, and neither it nor those behind it were copied. `out` must not
+ * overlap the batch. */
+int encap_compact(const encap_batch *batch, uint64_t begin, uint64_t end, const int64_t *targets,
+                  uint8_t *out, uint64_t out_size);

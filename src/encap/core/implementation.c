@@ -1,0 +1,223 @@
+/* The CPU variants: every kernel that exists more than once, and which is used.
+ *
+ * The kernels are inline and take their inner part as a constant, so that each
+ * variant gets whole loops compiled for its processor, without a call a row. */
+
+typedef struct implementation {
+    const char *name;
+    int (*supported)(void);
+    uint16_t (*sum)(const uint8_t *from, uint64_t size); /* folded, in memory order */
+    uint16_t (*copy_sum)(uint8_t *to, const uint8_t *from, uint64_t size);
+    void (*copy)(uint8_t *to, const uint8_t *from, uint64_t size);
+    void (*checksums)(const encap_batch *batch, uint64_t begin, uint64_t end, uint16_t *sums);
+    int (*compact)(const encap_batch *batch, uint64_t begin, uint64_t end, const int64_t *targets,
+                   uint8_t *out, uint64_t out_size);
+    void (*parse)(const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,
+                  encap_paths *paths, encap_layers *layers, uint16_t *path_ids);
+    void (*columns)(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
+                    uint64_t end, encap_paths *paths, int8_t *slots, const encap_column *columns,
+                    uint32_t column_count, uint8_t *const *outs);
+    uint64_t (*decap)(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
+                      uint64_t end, const encap_wanted *wanted, uint64_t at,
+                      const encap_unwrapped *out);
+} implementation;
+
+/* The kernels of one variant, and its row of the table. */
+#define KERNELS(variant, ATTRIBUTES)                                                               \
+    ATTRIBUTES static uint16_t variant##_sum(const uint8_t *from, uint64_t size)                   \
+    {                                                                                              \
+        return sum_blocks(NULL, from, size, pass_##variant);                                       \
+    }                                                                                              \
+    ATTRIBUTES static uint16_t variant##_copy_sum(uint8_t *to, const uint8_t *from, uint64_t size) \
+    {                                                                                              \
+        return sum_blocks(to, from, size, pass_##variant);                                         \
+    }                                                                                              \
+    ATTRIBUTES static void variant##_copy(uint8_t *to, const uint8_t *from, uint64_t size)         \
+    {                                                                                              \
+        copy_##variant(to, from, size);                                                            \
+    }                                                                                              \
+    ATTRIBUTES static void variant##_checksums(const encap_batch *batch, uint64_t begin,           \
+                                               uint64_t end, uint16_t *sums)                       \
+    {                                                                                              \
+        checksum_rows(batch, begin, end, sums, pass_##variant);                                    \
+    }                                                                                              \
+    ATTRIBUTES static int variant##_compact(const encap_batch *batch, uint64_t begin,              \
+                                            uint64_t end, const int64_t *targets, uint8_t *out,    \
+                                            uint64_t out_size)                                     \
+    {                                                                                              \
+        return compact_rows(batch, begin, end, targets, out, out_size, copy_##variant);            \
+    }                                                                                              \
+    ATTRIBUTES static void variant##_parse(const encap_batch *batch, const encap_rules *rules,     \
+                                           uint64_t begin, uint64_t end, encap_paths *paths,       \
+                                           encap_layers *layers, uint16_t *path_ids)               \
+    {                                                                                              \
+        parse_rows(batch, rules, begin, end, paths, layers, path_ids);                             \
+    }                                                                                              \
+    ATTRIBUTES static void variant##_columns(const encap_batch *batch, const encap_rules *rules,   \
+                                             uint64_t begin, uint64_t end, encap_paths *paths,     \
+                                             int8_t *slots, const encap_column *columns,           \
+                                             uint32_t column_count, uint8_t *const *outs)          \
+    {                                                                                              \
+        columns_rows(batch, rules, begin, end, paths, slots, columns, column_count, outs);         \
+    }                                                                                              \
+    ATTRIBUTES static uint64_t variant##_decap(                                                    \
+        const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,          \
+        const encap_wanted *wanted, uint64_t at, const encap_unwrapped *out)                       \
+    {                                                                                              \
+        return unwrap_rows(batch, rules, begin, end, wanted, at, out, copy_##variant);             \
+    }
+
+#define ROW(variant)                                                                               \
+    {#variant,          variant##_supported, variant##_sum,     variant##_copy_sum,                \
+     variant##_copy,    variant##_checksums, variant##_compact, variant##_parse,                   \
+     variant##_columns, variant##_decap}
+
+KERNELS(generic, )
+
+static int generic_supported(void)
+{
+    return 1;
+}
+
+#if ENCAP_X86
+
+KERNELS(avx2, AVX2)
+KERNELS(avx512, AVX512)
+
+static int avx2_supported(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") != 0;
+}
+
+static int avx512_supported(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
+}
+
+#endif
+
+#if ENCAP_NEON
+
+KERNELS(neon, )
+
+static int neon_supported(void)
+{
+    return 1;
+}
+
+#endif
+
+/* Best last. */
+static const implementation IMPLEMENTATIONS[] = {
+    ROW(generic),
+#if ENCAP_X86
+    ROW(avx2),
+    ROW(avx512),
+#endif
+#if ENCAP_NEON
+    ROW(neon),
+#endif
+};
+
+#define IMPLEMENTATION_COUNT (sizeof IMPLEMENTATIONS / sizeof *IMPLEMENTATIONS)
+
+/* The choice of the process: the one variable that outlives a call. Every
+ * entry reads it once, so a change meets calls that begin later. */
+static const implementation *chosen = NULL;
+
+static const implementation *current_implementation(void)
+{
+    const implementation *now = chosen;
+
+    if (now == NULL) {
+        now = IMPLEMENTATIONS + IMPLEMENTATION_COUNT - 1;
+        while (!now->supported())
+            now--; /* ends at the latest at the first one, which is plain C */
+        chosen = now;
+    }
+    return now;
+}
+
+uint32_t encap_implementation_count(void)
+{
+    return (uint32_t)IMPLEMENTATION_COUNT;
+}
+
+const char *encap_implementation_name(uint32_t index)
+{
+    return index < IMPLEMENTATION_COUNT ? IMPLEMENTATIONS[index].name : NULL;
+}
+
+int encap_implementation_supported(uint32_t index)
+{
+    return index < IMPLEMENTATION_COUNT && IMPLEMENTATIONS[index].supported();
+}
+
+uint32_t encap_implementation_current(void)
+{
+    return (uint32_t)(current_implementation() - IMPLEMENTATIONS);
+}
+
+int encap_implementation_select(uint32_t index)
+{
+    if (!encap_implementation_supported(index))
+        return -1;
+    chosen = IMPLEMENTATIONS + index;
+    return 0;
+}
+
+/* --- entries -------------------------------------------------------------- */
+
+uint16_t encap_checksum(const uint8_t *data, uint64_t size)
+{
+    return close_checksum(current_implementation()->sum(data, size));
+}
+
+uint16_t encap_copy_checksum(const uint8_t *data, uint64_t size, uint8_t *out)
+{
+    return close_checksum(current_implementation()->copy_sum(out, data, size));
+}
+
+int encap_checksums(const encap_batch *batch, uint64_t begin, uint64_t end, uint16_t *sums)
+{
+    if (!rows_exist(batch, begin, end))
+        return -1;
+    current_implementation()->checksums(batch, begin, end, sums);
+    return 0;
+}
+
+int encap_compact(const encap_batch *batch, uint64_t begin, uint64_t end, const int64_t *targets,
+                  uint8_t *out, uint64_t out_size)
+{
+    if (!rows_exist(batch, begin, end))
+        return -1;
+    return current_implementation()->compact(batch, begin, end, targets, out, out_size);
+}
+
+void encap_parse(const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,
+                 encap_paths *paths, encap_layers *layers, uint16_t *path_ids)
+{
+    if (rows_exist(batch, begin, end))
+        current_implementation()->parse(batch, rules, begin, end, paths, layers, path_ids);
+}
+
+void encap_columns(const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,
+                   encap_paths *paths, int8_t *slots, const encap_column *columns,
+                   uint32_t column_count, uint8_t *const *outs)
+{
+    if (rows_exist(batch, begin, end))
+        current_implementation()->columns(batch, rules, begin, end, paths, slots, columns,
+                                          column_count, outs);
+}
+
+uint64_t encap_decap(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
+                     uint64_t end, const encap_wanted *wanted, uint64_t at,
+                     const encap_unwrapped *out)
+{
+    if (!rows_exist(batch, begin, end))
+        return 0;
+    return current_implementation()->decap(batch, rules, begin, end, wanted, at, out);
+}
