@@ -259,7 +259,8 @@ def test_batches_of_nothing() -> None:
 
 
 def chosen() -> str:
-    return ffi.string(lib.encap_implementation_name(lib.encap_implementation_current())).decode()
+    name: bytes = ffi.string(lib.encap_implementation_name(lib.encap_implementation_current()))
+    return name.decode()
 
 
 def test_the_best_is_the_default() -> None:

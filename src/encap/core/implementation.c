@@ -26,11 +26,11 @@ typedef struct implementation {
 #define KERNELS(variant, ATTRIBUTES)                                                               \
     ATTRIBUTES static uint16_t variant##_sum(const uint8_t *from, uint64_t size)                   \
     {                                                                                              \
-        return sum_blocks(NULL, from, size, pass_##variant);                                       \
+        return sum_blocks(0, NULL, from, size, pass_##variant);                                    \
     }                                                                                              \
     ATTRIBUTES static uint16_t variant##_copy_sum(uint8_t *to, const uint8_t *from, uint64_t size) \
     {                                                                                              \
-        return sum_blocks(to, from, size, pass_##variant);                                         \
+        return sum_blocks(1, to, from, size, pass_##variant);                                      \
     }                                                                                              \
     ATTRIBUTES static void variant##_copy(uint8_t *to, const uint8_t *from, uint64_t size)         \
     {                                                                                              \
