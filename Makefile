@@ -7,7 +7,7 @@ VENV ?= .venv
 FUZZ_SECONDS ?= 60
 SANITIZE_CC ?= gcc
 PYTEST_ARGS ?=
-PYTEST := -n auto --dist loadgroup --benchmark-disable
+PYTEST := -n auto --benchmark-disable
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --quiet --disable-pip-version-check

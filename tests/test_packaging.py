@@ -9,8 +9,9 @@ import sysconfig
 import tarfile
 import tomllib
 import zipfile
-from importlib.metadata import entry_points, metadata, version
-from pathlib import Path, PurePosixPath
+from importlib.metadata import entry_points, metadata
+from importlib.metadata import version as installed_version
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ VERSION = PROJECT["version"]
 
 
 def test_name_and_version() -> None:
-    assert version("encap-net") == VERSION
+    assert installed_version("encap-net") == VERSION
     assert metadata("encap-net")["Name"] == "encap-net"
     assert f"## {VERSION}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
@@ -42,76 +43,72 @@ def test_typing_marker() -> None:
 # --- what is built --------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist, and the wheel that was made from the sdist alone."""
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+@pytest.mark.slow
+@pytest.mark.unsanitized
+def test_what_is_built(tmp_path: Path) -> None:
+    """One test, since the tests of a file may run in several processes, and each would build."""
+    dist = tmp_path / "dist"
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    (sdist,) = dist.glob("*.tar.gz")
+    (wheel,) = dist.glob("*.whl")
+    check_sdist(sdist)
+    check_tags(wheel)
+    check_contents(wheel)
+    check_installed(wheel, tmp_path / "site")
 
 
-@pytest.fixture(scope="module")
-def wheel(built: Path) -> Path:
-    (path,) = built.glob("*.whl")
-    return path
+def check_sdist(sdist: Path) -> None:
+    """The C sources are there, whatever was built from them is not."""
+    assert sdist.name == f"encap_net-{VERSION}.tar.gz"
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    core = [ROOT / "src/encap/_core.c", *(ROOT / "src/encap/core").glob("*.[ch]")]
+    wanted = {path.relative_to(ROOT).as_posix() for path in core}
+    wanted |= {"LICENSE", "Makefile", "setup.py", "pyproject.toml", "src/encap/_core_build.py"}
+    wanted |= {"tests/conftest.py", "src/encap/py.typed"}
+    assert wanted <= names
+    assert not [name for name in names if name.endswith((".so", ".pyc"))]
 
 
-slow = [pytest.mark.slow, pytest.mark.unsanitized, pytest.mark.xdist_group("packaging")]
+def check_tags(wheel: Path) -> None:
+    """One wheel serves all interpreters, but those without a GIL."""
+    name, version, python, abi, _ = wheel.stem.split("-")
+    assert (name, version) == ("encap_net", VERSION)
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        assert abi.endswith("t")
+    else:
+        assert (python, abi) == ("cp311", "abi3")
 
 
-class TestBuilt:
-    pytestmark = slow
-
-    def test_sdist(self, built: Path) -> None:
-        (path,) = built.glob("*.tar.gz")
-        assert path.name == f"encap_net-{VERSION}.tar.gz"
-        with tarfile.open(path) as archive:
-            names = {
-                str(PurePosixPath(*PurePosixPath(name).parts[1:])) for name in archive.getnames()
-            }
-        core = (ROOT / "src" / "encap").rglob("*.[ch]")
-        wanted = {path.relative_to(ROOT).as_posix() for path in core if path.name != "_ffi.c"}
-        wanted |= {"LICENSE", "Makefile", "setup.py", "pyproject.toml", "src/encap/_core_build.py"}
-        wanted |= {"tests/conftest.py", "src/encap/py.typed"}
-        assert wanted <= names
-        assert not [name for name in names if name.endswith((".so", ".pyc"))]
-
-    def test_wheel_is_one_for_all_interpreters(self, wheel: Path) -> None:
-        _, _, python, abi, _ = wheel.stem.split("-")
-        if sysconfig.get_config_var("Py_GIL_DISABLED"):
-            assert abi.endswith("t")
-        else:
-            assert (python, abi) == ("cp311", "abi3")
-        assert wheel.name.startswith(f"encap_net-{VERSION}-")
-
-    def test_wheel_holds_the_package_alone(self, wheel: Path) -> None:
-        with zipfile.ZipFile(wheel) as archive:
-            names = archive.namelist()
-        folders = {name.split("/")[0] for name in names}
-        assert folders == {"encap", f"encap_net-{VERSION}.dist-info"}
-        assert "encap/py.typed" in names
-        assert [name for name in names if name.startswith("encap/_ffi.")]
-        assert not [name for name in names if name.endswith((".c", ".h", ".pyc"))]
-        sources = {path.relative_to(ROOT / "src").as_posix() for path in modules()}
-        assert sources == {name for name in names if name.endswith((".py", ".pyi"))}
-
-    def test_installed_wheel_works(self, wheel: Path, tmp_path: Path) -> None:
-        """The wheel's own files, not those of the source tree, are what is imported."""
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(tmp_path)
-        script = "import encap, encap._ffi; print(encap.__file__); print(encap._ffi.__file__)"
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            env=os.environ | {"PYTHONPATH": str(tmp_path)},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert all(line.startswith(str(tmp_path)) for line in done.stdout.splitlines())
+def check_contents(wheel: Path) -> None:
+    """All modules, the extension and the typing marker; no C sources, no tests."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name.partition("/")[0] for name in names} == {
+        "encap",
+        f"encap_net-{VERSION}.dist-info",
+    }
+    assert "encap/py.typed" in names
+    assert [name for name in names if name.startswith("encap/_ffi.")]
+    assert not [name for name in names if name.endswith((".c", ".h", ".pyc"))]
+    sources = (path for path in (ROOT / "src").rglob("*.py*") if path.suffix in {".py", ".pyi"})
+    modules = {path.relative_to(ROOT / "src").as_posix() for path in sources}
+    assert modules == {name for name in names if name.endswith((".py", ".pyi"))}
 
 
-def modules() -> list[Path]:
-    return [path for path in (ROOT / "src").rglob("*.py*") if path.suffix in {".py", ".pyi"}]
+def check_installed(wheel: Path, site: Path) -> None:
+    """The wheel's own files, not those of the source tree, are what is imported."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    script = "import encap, encap._ffi; print(encap.__file__); print(encap._ffi.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(site)},
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(line.startswith(str(site)) for line in done.stdout.splitlines())
