@@ -25,7 +25,7 @@ PURE = [
     {"fields", "compile", "layout", "addresses", "checksum"},
     {"headers"},
     {"registry", "names"},
-    {"packet", "assemble", "template", "mtu"},
+    {"packet", "assemble", "show", "verify", "template", "mtu"},
 ]
 FAST = [
     {"_ffi"},
