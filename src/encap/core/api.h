@@ -237,6 +237,18 @@ int encap_pcapng_index(const uint8_t *data, uint64_t size, int big_endian, uint3
                        const encap_interface *interfaces, uint64_t interface_count,
                        encap_records *records);
 
+/* What a file has to hold so that these rows can be written to it. */
+typedef struct encap_extent {
+    int64_t first;              /* the earliest time, among those that are one */
+    int64_t last;               /* and the latest; `first` is above `last` where there is none */
+    uint64_t octets;            /* of all frames */
+    uint32_t longest;           /* frame */
+    uint32_t finer;             /* not 0: a time has parts of a microsecond */
+    uint64_t timeless;          /* rows without a time */
+} encap_extent;
+
+void encap_capture_measure(const encap_batch *batch, const int64_t *times, encap_extent *extent);
+
 /* Records of rows [*row, end) into `out`, as many as have room; `*row` is then
  * the first one left, and the octets written are returned. Times are counted
  * in `unit_ns` from 1970; the smallest int64 is written as 0. `owners` holds

@@ -1,0 +1,118 @@
+/* Batches of packets through the walk: layers with interned paths, and the
+ * inner packets of tunnels. */
+
+INLINE uint32_t linktype_of(const encap_batch *batch, uint64_t row)
+{
+    return batch->linktypes[row * batch->linktype_step];
+}
+
+INLINE void begin_row(walk *w, const encap_batch *batch, uint64_t row)
+{
+    const frame_span frame = row_octets(batch, row);
+    w->frame = frame.at;
+    w->end = (uint32_t)frame.size;
+}
+
+/* The id of a path, which is added when it is new and there is room. */
+INLINE uint16_t intern(encap_paths *paths, const uint64_t kinds[2])
+{
+    uint64_t mask = paths->slots - 1;
+    uint64_t hash = (kinds[0] * 0x9e3779b97f4a7c15u) ^ (kinds[1] * 0xc2b2ae3d27d4eb4fu);
+    uint64_t slot = (hash ^ hash >> 29) & mask;
+    /* Ends: there are more slots than paths, so a free one comes. */
+    for (;; slot = (slot + 1) & mask) {
+        uint32_t id = paths->table[slot];
+        if (UNLIKELY(!id)) {
+            if (paths->count >= paths->capacity)
+                return ENCAP_PATH_OTHER;
+            paths->kinds[2 * (uint64_t)paths->count] = kinds[0];
+            paths->kinds[2 * (uint64_t)paths->count + 1] = kinds[1];
+            paths->table[slot] = ++paths->count;
+            return (uint16_t)(paths->count - 1);
+        }
+        if (LIKELY(paths->kinds[2 * ((uint64_t)id - 1)] == kinds[0] &&
+                   paths->kinds[2 * ((uint64_t)id - 1) + 1] == kinds[1]))
+            return (uint16_t)(id - 1);
+    }
+}
+
+/* The octets of kinds[] in memory order, whatever the byte order of the machine. */
+INLINE uint64_t memory_order(uint64_t word)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return SWAP64(word);
+#else
+    return word;
+#endif
+}
+
+/* Fills layers[0] from row `row`; gives its path id. */
+INLINE uint16_t parse_row(const encap_batch *batch, const encap_rules *rules, uint64_t row,
+                          encap_paths *paths, encap_layers *layers)
+{
+    walk w = {.rules = rules, .layers = layers};
+    begin_row(&w, batch, row);
+    walk_packet(&w, linktype_of(batch, row));
+    w.kinds[0] = memory_order(w.kinds[0]);
+    w.kinds[1] = memory_order(w.kinds[1]);
+    memcpy(layers->kind, w.kinds, sizeof w.kinds);
+    layers->payload = w.at;
+    layers->end = w.end;
+    layers->status_offset = w.status_offset;
+    layers->count = (uint8_t)w.count;
+    layers->status = (uint8_t)w.status;
+    layers->status_layer = (uint8_t)w.status_layer;
+    layers->reserved = 0;
+    return intern(paths, w.kinds);
+}
+
+INLINE void parse_rows(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
+                       uint64_t end, encap_paths *paths, encap_layers *layers, uint16_t *path_ids)
+{
+    for (uint64_t row = begin; row < end; row++) {
+        prefetch_headers(batch, row, end);
+        path_ids[row] = parse_row(batch, rules, row, paths, &layers[row]);
+    }
+}
+
+/* The inner packet of a row; the whole row where it has none of the tunnels asked for. */
+INLINE void unwrap_row(const encap_batch *batch, const encap_rules *rules, uint64_t row,
+                       uint32_t tunnels, uint32_t depth, inner_packet *inner)
+{
+    walk w = {.rules = rules, .inner = inner, .tunnels = tunnels, .depth = depth};
+    begin_row(&w, batch, row);
+    w.wire_end = batch->wire_lengths[row] > w.end ? batch->wire_lengths[row] : w.end;
+    *inner = (inner_packet){.length = w.end,
+                            .linktype = (uint16_t)linktype_of(batch, row),
+                            .wire_length = batch->wire_lengths[row]};
+    walk_packet(&w, inner->linktype);
+}
+
+INLINE uint64_t unwrap_rows(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
+                            uint64_t end, const encap_wanted *wanted, uint64_t at,
+                            const encap_unwrapped *out, copy_kernel *copy)
+{
+    uint64_t written = begin;
+    for (uint64_t row = begin; row < end; row++) {
+        inner_packet inner;
+        prefetch_headers(batch, row, end);
+        unwrap_row(batch, rules, row, wanted->tunnels, wanted->depth, &inner);
+        if (!inner.found && !wanted->keep)
+            continue;
+        int64_t start = batch->starts[row] + inner.start;
+        if (out->octets) {
+            if (!span(out->octets, out->octets_size, at, inner.length))
+                break;
+            if (inner.length)
+                copy(out->octets + at, batch->data + start, inner.length);
+            start = (int64_t)at;
+            at += inner.length;
+        }
+        out->starts[written] = start;
+        out->lengths[written] = inner.length;
+        out->wire_lengths[written] = (uint32_t)inner.wire_length;
+        out->linktypes[written] = inner.linktype;
+        out->rows[written++] = (int64_t)row;
+    }
+    return written - begin;
+}

@@ -1,0 +1,325 @@
+"""Layers: which header stands where in every packet of a batch, and columns made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from encap import memory
+from encap._lib import Batch, ffi, lib, pointer, spread, take_out
+from encap.columns import Column, column, slot_column
+from encap.errors import FieldError
+from encap.names import OF_PACKETS
+from encap.registry import header_class
+from encap.walk import KINDS, OTHER, PathTable, Status, path_name, port_rules
+
+if TYPE_CHECKING:
+    from encap.packets import Packets
+
+__all__ = ["Layers", "columns", "parse"]
+
+Array: TypeAlias = npt.NDArray[Any]
+RECORD = np.dtype(
+    [
+        ("kind", np.uint8, 16),
+        ("offset", np.uint16, 16),
+        ("payload", np.uint32),
+        ("end", np.uint32),
+        ("status_offset", np.uint32),
+        ("count", np.uint8),
+        ("status", np.uint8),
+        ("status_layer", np.uint8),
+        ("reserved", np.uint8),
+    ]
+)
+"""The core's `encap_layers`."""
+if RECORD.itemsize != ffi.sizeof("encap_layers"):
+    raise ImportError("encap._ffi was built from another version of encap")
+
+
+class Layers:
+    """What `Packets.parse` found: one row a packet.
+
+    `layers["vxlan.vni"]` is a column: IPv4 addresses uint32, IPv6 uint8[n, 16], MAC uint8[n, 6],
+    numbers the smallest unsigned integer that holds them, presence bool; 0 where absent.
+    """
+
+    __slots__ = ("__weakref__", "_paths", "_records", "packets", "path_ids")
+
+    packets: Packets
+    path_ids: npt.NDArray[np.uint16]
+    """uint16[n]: the index in `paths` of each packet's path; 65535 where it is not among them."""
+
+    def __init__(
+        self, packets: Packets, records: Array, path_ids: npt.NDArray[np.uint16], paths: PathTable
+    ) -> None:
+        self.packets, self._records, self._paths = packets, records, paths
+        self.path_ids = path_ids
+
+    def __len__(self) -> int:
+        return len(self.packets)
+
+    def __repr__(self) -> str:
+        return f"<Layers: {len(self)} packets, {len(self._paths)} paths>"
+
+    @property
+    def paths(self) -> list[str]:
+        """Each distinct path in words, in order of first appearance; at most 4096 of them."""
+        return self._paths.names()
+
+    @property
+    def kinds(self) -> npt.NDArray[np.uint8]:
+        """uint8[n, 16]: the `Kind` of each header of each packet, then zeros; borrowed."""
+        return self._field("kind")
+
+    @property
+    def offsets(self) -> npt.NDArray[np.uint16]:
+        """uint16[n, 16]: octets from the start of the frame to each header; borrowed."""
+        return self._field("offset")
+
+    @property
+    def depth(self) -> npt.NDArray[np.uint8]:
+        """uint8[n]: how many headers each packet has; borrowed."""
+        return self._field("count")
+
+    @property
+    def status(self) -> npt.NDArray[np.uint8]:
+        """uint8[n]: the `Status` of each packet, what stopped its walk; borrowed."""
+        return self._field("status")
+
+    @property
+    def status_layer(self) -> npt.NDArray[np.uint8]:
+        """uint8[n]: which header the status is about, counted from 0; borrowed."""
+        return self._field("status_layer")
+
+    @property
+    def status_offset(self) -> npt.NDArray[np.uint32]:
+        """uint32[n]: octets from the start of the frame to that header; borrowed."""
+        return self._field("status_offset")
+
+    @property
+    def payload(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+        """What follows the last header, up to the innermost length: int64[n] starts in
+        `packets.data`, uint32[n] lengths."""
+        start, end = self._records["payload"], self._records["end"]
+        return self.packets.starts + start, np.maximum(end, start) - start
+
+    def _field(self, name: str) -> Array:
+        view = self._records[name]
+        view.flags.writeable = False
+        return view
+
+    def __getitem__(self, name: str) -> Array:
+        """The column called `name`. FieldError, with the names that exist, when there is none."""
+        if name in OF_PACKETS:
+            return self._of_packets(name)
+        return self._gather(column(name))
+
+    def _of_packets(self, name: str) -> Array:
+        if name == "path":
+            words = np.array([*self.paths, ""], object)
+            found = words[np.minimum(self.path_ids, len(self._paths))]
+            for row in np.flatnonzero(self.path_ids == OTHER):
+                found[row] = path_name(self._records["kind"][row])
+            return found
+        if name == "status":
+            return self.status
+        packets = self.packets
+        return {"time": packets.times, "length": packets.lengths}.get(name, packets.wire_lengths)
+
+    def _gather(self, wanted: Column) -> Array:
+        rows, width = len(self), max(wanted.octets, wanted.dtype.itemsize)
+        raw = memory.empty(rows * width, np.uint8)
+        slots = np.empty(self._paths.capacity, np.int8)
+        lib.encap_find_slots(
+            self._paths.pointer, 0, wanted.spec, 1, pointer(slots, "int8_t", writable=True)
+        )
+        source = Batch(self.packets)
+        given = (
+            self._paths.pointer,
+            pointer(self._records.view(np.uint8).reshape(rows, -1)[:, 0:0], "uint8_t")
+            if not rows
+            else ffi.from_buffer("encap_layers[]", self._records),
+            pointer(self.path_ids, "uint16_t"),
+            pointer(slots, "int8_t"),
+            wanted.spec,
+            pointer(raw, "uint8_t", writable=True),
+        )
+
+        def gather(begin: int, end: int) -> None:
+            lib.encap_gather(source.pointer, begin, end, *given)
+
+        spread(gather, rows)
+        return _typed(raw, wanted)
+
+    def has(self, name: str) -> npt.NDArray[np.bool_]:
+        """bool[n]: where the header, or the optional field (`gre.key`), called `name` is there."""
+        wanted = column(name)
+        if wanted.spec.form in (lib.ENCAP_VALUE, lib.ENCAP_OCTETS):
+            wanted = column(name + "?")
+        return self._gather(wanted)
+
+    def count(self, protocol: str) -> npt.NDArray[np.uint8]:
+        """uint8[n]: how many headers of `protocol` each packet has."""
+        wanted = slot_column(protocol).spec.kinds
+        marks = np.array([wanted >> kind & 1 for kind in range(len(KINDS))], np.uint8)
+        if wanted & wanted - 1 or (self.path_ids == OTHER).any():
+            counted: npt.NDArray[np.uint8] = marks[self._records["kind"]].sum(1, dtype=np.uint8)
+            return counted
+        by_path = marks[self._paths.kinds].sum(1, dtype=np.uint8)
+        return by_path[self.path_ids]
+
+    def slot(self, name: str) -> npt.NDArray[np.int8]:
+        """int8[n]: the index in `kinds` and `offsets` of the header called `name`; -1 where absent."""
+        return self._gather(slot_column(name))
+
+    def offset(self, name: str) -> npt.NDArray[np.int32]:
+        """int32[n]: octets from the start of the frame to the header called `name`; -1 where absent."""
+        slot = self.slot(name)
+        found = self._records["offset"][np.arange(len(self)), np.maximum(slot, 0)]
+        return np.where(slot < 0, np.int32(-1), found.astype(np.int32))
+
+    def span(self, name: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+        """Where a variable part (`geneve.options`, `ipv4.options`, `gre.routing`) stands.
+
+        Gives int64[n] starts in `packets.data` and uint32[n] lengths, 0 where there is none.
+        """
+        protocol, _, part = name.rpartition(".")
+        slot = self.slot(protocol)
+        path = next(kind for kind in range(len(KINDS)) if slot_column(protocol).spec.kinds >> kind & 1)
+        described = header_class(KINDS[path]).fields.get(part)
+        if described is None or described.variable is None:
+            raise FieldError(f"{name!r} is no variable part of a header", field=name)
+        rows, safe = np.arange(len(self)), np.maximum(slot, 0)
+        start = self._records["offset"][rows, safe].astype(np.int64)
+        start += header_class(KINDS[path]).fixed_len
+        groups = {}
+        for field in header_class(KINDS[path]).fields.values():
+            if field.when is not None:
+                groups.setdefault(field.when.tests, []).append(field)
+        for members in groups.values():
+            there = self.has(f"{protocol}.{members[0].name}")
+            start += there * (sum(field.bits for field in members) // 8)
+        last = safe + 1 >= self._records["count"]
+        following = self._records["offset"][rows, np.minimum(safe + 1, 15)]
+        end = np.where(last, self._records["payload"], following).astype(np.int64)
+        # Of a header that is broken only the fixed part counts.
+        stopped = (self.status_layer == slot) & (self.status <= Status.UNSUPPORTED)
+        gone = (slot < 0) | (stopped & (self.status != Status.OK)) | (end < start)
+        start = np.where(gone, 0, start)
+        lengths = np.where(gone, 0, end - start).astype(np.uint32)
+        return self.packets.starts + start, lengths
+
+
+def _typed(raw: npt.NDArray[np.uint8], wanted: Column) -> Array:
+    if wanted.octets:
+        return raw.reshape(-1, wanted.octets)
+    return raw.view(wanted.dtype)
+
+
+def parse(
+    packets: Packets,
+    *,
+    ports: Mapping[int, str | None] | None = None,
+    threads: int | None = None,
+    out: Layers | None = None,
+) -> Layers:
+    """The layers of every packet; see `Packets.parse`."""
+    rows = len(packets)
+    if out is not None and not isinstance(out, Layers):
+        raise TypeError(f"out must be Layers, not {type(out).__name__}")
+    if out is None:
+        raw = memory.empty(rows * RECORD.itemsize, np.uint8)
+        records = raw.view(RECORD)
+        path_ids = memory.empty(rows, np.uint16)
+    else:
+        records, path_ids = out._records, out.path_ids
+        if len(records) < rows:
+            raise FieldError(f"out has room for {len(records)} packets, not {rows}", field="out")
+        records, path_ids = records[:rows], path_ids[:rows]
+    source, known = Batch(packets), port_rules(packets.ports_with(ports))
+    target = ffi.from_buffer("encap_layers[]", records) if rows else ffi.NULL
+    ids = pointer(path_ids, "uint16_t")
+
+    def walk(begin: int, end: int) -> PathTable:
+        paths = PathTable()
+        lib.encap_parse(source.pointer, known, begin, end, paths.pointer, target, ids)
+        return paths
+
+    tables = spread(walk, rows, threads)
+    for part, table in enumerate(tables[1:], 1):
+        # Ids in order of first appearance over all rows: what one thread alone would have given.
+        mine = slice(rows * part // len(tables), rows * (part + 1) // len(tables))
+        path_ids[mine] = tables[0].merge(table)[path_ids[mine]]
+    return Layers(packets, records, path_ids, tables[0])
+
+
+def columns(
+    packets: Packets,
+    names: Sequence[str],
+    *,
+    ports: Mapping[int, str | None] | None = None,
+    threads: int | None = None,
+    out: Mapping[str, Array] | None = None,
+) -> dict[str, Array]:
+    """Walk and columns in one pass over memory; see `Packets.columns`."""
+    rows = len(packets)
+    of_packets = [name for name in names if name in OF_PACKETS]
+    wanted = [column(name) for name in names if name not in OF_PACKETS]
+    results = {made.name: _result(made, rows, out) for made in wanted}
+    if any(name in ("path", "status") for name in of_packets):
+        layers = parse(packets, ports=ports, threads=threads)
+        found = {name: layers[name] for name in of_packets}
+    else:
+        found = {
+            name: {"time": packets.times, "length": packets.lengths}.get(name, packets.wire_lengths)
+            for name in of_packets
+        }
+    _fill(packets, wanted, results, port_rules(packets.ports_with(ports)), threads)
+    return {
+        name: found[name] if name in found else _typed(results[name], column(name)) for name in names
+    }
+
+
+def _result(wanted: Column, rows: int, out: Mapping[str, Array] | None) -> npt.NDArray[np.uint8]:
+    """The octets that a column goes to: those of `out` where it has the name."""
+    size = rows * max(wanted.octets, wanted.dtype.itemsize)
+    given = out.get(wanted.name) if out is not None else None
+    if given is None:
+        return memory.empty(size, np.uint8)
+    if not isinstance(given, np.ndarray) or given.dtype != wanted.dtype:
+        raise FieldError(f"out[{wanted.name!r}] must be an array of {wanted.dtype}", field="out")
+    if not given.flags.c_contiguous or given.shape[1:] != ((wanted.octets,) if wanted.octets else ()):
+        raise FieldError(f"out[{wanted.name!r}] has another shape", field="out")
+    raw = take_out(given.reshape(-1).view(np.uint8), size, np.uint8)
+    assert raw is not None
+    return raw
+
+
+def _fill(
+    packets: Packets,
+    wanted: list[Column],
+    results: dict[str, npt.NDArray[np.uint8]],
+    known: Any,
+    threads: int | None,
+) -> None:
+    """Runs the fused kernel."""
+    if not wanted:
+        return
+    source = Batch(packets)
+    specs = ffi.new("encap_column[]", [made.spec[0] for made in wanted])
+    keep = [pointer(results[made.name], "uint8_t", writable=True) for made in wanted]
+    outs = ffi.new("uint8_t *[]", keep)
+
+    def fill(begin: int, end: int) -> None:
+        paths = PathTable()
+        slots = memory.empty(paths.capacity * len(wanted), np.int8)
+        room = pointer(slots, "int8_t", writable=True)
+        lib.encap_columns(
+            source.pointer, known, begin, end, paths.pointer, room, specs, len(wanted), outs
+        )
+
+    spread(fill, len(packets), threads)

@@ -1,0 +1,463 @@
+"""Packets: many frames over one buffer. What a capture is read into.
+
+A batch is an immutable value: selecting and decapsulating make new starts and
+lengths over the same octets, and whatever changes an octet copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from encap import memory
+from encap._lib import Batch, lib, pointer, spread, take_out
+from encap.errors import EncapError, FieldError
+from encap.registry import checked_ports
+
+if TYPE_CHECKING:
+    from encap.layers import Layers
+
+__all__ = ["NO_TIME", "Packets"]
+
+NO_TIME = -(1 << 63)  # nanoseconds: what numpy calls NaT
+ETHERNET = 1
+
+Int64s = npt.NDArray[np.int64]
+Uint32s = npt.NDArray[np.uint32]
+Uint16s = npt.NDArray[np.uint16]
+Octets = npt.NDArray[np.uint8]
+
+
+def _octets(data: Any) -> Octets:
+    """`data` as a one-dimensional array of octets, borrowed."""
+    if isinstance(data, np.ndarray):
+        if data.dtype != np.uint8 or data.ndim != 1 or not data.flags.c_contiguous:
+            raise TypeError("data must be a contiguous one-dimensional array of uint8")
+        return data
+    view = memoryview(data)
+    if not view.c_contiguous:
+        raise TypeError("data must be contiguous")
+    return np.frombuffer(view, np.uint8)
+
+
+def _column(value: Any, count: int, dtype: npt.DTypeLike, name: str) -> npt.NDArray[Any]:
+    """`value`, one number or one a packet, as a read-only array of `count` elements."""
+    kind = np.dtype(dtype)
+    given = np.asarray(value)
+    if given.size and given.dtype.kind not in "iub":
+        raise TypeError(f"{name} must hold integers, not {given.dtype}")
+    limits = np.iinfo(kind)
+    if given.size and (int(given.min()) < limits.min or int(given.max()) > limits.max):
+        raise FieldError(f"{name} has a value that does not fit {kind}", field=name)
+    array = given.astype(kind, copy=False)
+    if array.ndim == 0:
+        return np.broadcast_to(array, (count,))
+    if array.shape != (count,):
+        raise FieldError(f"{name} has shape {array.shape}, {count} rows are needed", field=name)
+    return _read_only(np.ascontiguousarray(array))
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+class Packets:
+    """Many frames: one buffer of octets, with starts and lengths.
+
+    data: any buffer of octets, or a contiguous uint8 array; borrowed, never copied.
+    starts: int64[n], octets from the start of `data`.  lengths: uint32[n], octets captured.
+    wire_lengths: uint32[n], octets the frames had on the wire; the lengths where not given.
+    times: int64[n], nanoseconds since 1970, or one number for all; `NO_TIME` where not given.
+    linktypes: uint16[n], LINKTYPE numbers, or one for all; Ethernet where not given.
+    rows: int64[n], the row each packet had in the batch that this one was made from.
+    error: what ended the reading of the file that the batch comes from, or None.
+
+    FieldError when a row lies outside of `data` or an array has another length.
+    """
+
+    __slots__ = (
+        "__weakref__", "_ports", "_rows", "data", "error", "lengths", "linktypes", "starts",
+        "times", "wire_lengths",
+    )  # fmt: skip
+
+    data: Octets
+    starts: Int64s
+    lengths: Uint32s
+    wire_lengths: Uint32s
+    times: Int64s
+    linktypes: Uint16s
+    error: EncapError | None
+    _rows: Int64s | None
+    _ports: dict[int, str | None]
+
+    def __init__(
+        self,
+        data: Any,
+        starts: npt.ArrayLike,
+        lengths: npt.ArrayLike,
+        *,
+        wire_lengths: npt.ArrayLike | None = None,
+        times: npt.ArrayLike = NO_TIME,
+        linktypes: npt.ArrayLike = ETHERNET,
+        rows: npt.ArrayLike | None = None,
+        error: EncapError | None = None,
+    ) -> None:
+        octets = _octets(data)
+        count = np.size(starts)
+        first = np.ascontiguousarray(_column(starts, count, np.int64, "starts"))
+        sizes = np.ascontiguousarray(_column(lengths, count, np.uint32, "lengths"))
+        # A subtraction: `first + sizes` could wrap.
+        outside = (first < 0) | (first > octets.size)
+        outside |= sizes > octets.size - np.where(outside, octets.size, first)
+        if outside.any():
+            row = int(outside.argmax())
+            raise FieldError(
+                f"row {row} (start {first[row]}, length {sizes[row]}) lies outside of the"
+                f" {octets.size} octets of data",
+                field="starts",
+                value=int(first[row]),
+            )
+        wires = sizes if wire_lengths is None else _column(wire_lengths, count, np.uint32, "wire_lengths")
+        self._set(
+            octets,
+            _read_only(first),
+            _read_only(sizes),
+            wire_lengths=np.ascontiguousarray(wires),
+            times=_column(times, count, np.int64, "times"),
+            linktypes=_column(linktypes, count, np.uint16, "linktypes"),
+            rows=None if rows is None else _column(rows, count, np.int64, "rows"),
+            error=error,
+            ports={},
+        )
+
+    def _set(
+        self,
+        data: Octets,
+        starts: Int64s,
+        lengths: Uint32s,
+        *,
+        wire_lengths: Uint32s,
+        times: Int64s,
+        linktypes: Uint16s,
+        rows: Int64s | None,
+        error: EncapError | None,
+        ports: dict[int, str | None],
+    ) -> None:
+        put = object.__setattr__
+        put(self, "data", data)
+        put(self, "starts", _read_only(starts))
+        put(self, "lengths", _read_only(lengths))
+        put(self, "wire_lengths", _read_only(wire_lengths))
+        put(self, "times", _read_only(times))
+        put(self, "linktypes", _read_only(linktypes))
+        put(self, "_rows", rows)
+        put(self, "error", error)
+        put(self, "_ports", ports)
+
+    @classmethod
+    def _make(
+        cls,
+        data: Octets,
+        starts: Int64s,
+        lengths: Uint32s,
+        *,
+        wire_lengths: Uint32s,
+        times: Int64s,
+        linktypes: Uint16s,
+        rows: Int64s | None = None,
+        error: EncapError | None = None,
+        ports: dict[int, str | None] | None = None,
+    ) -> Packets:
+        """A batch from arrays that are known to fit: what the library itself has made."""
+        self = cls.__new__(cls)
+        self._set(
+            data,
+            starts,
+            lengths,
+            wire_lengths=wire_lengths,
+            times=times,
+            linktypes=linktypes,
+            rows=rows,
+            error=error,
+            ports={} if ports is None else ports,
+        )
+        return self
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Packets are immutable: {name} cannot be set; see replace()")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"Packets are immutable: {name} cannot be deleted")
+
+    @classmethod
+    def from_frames(
+        cls,
+        frames: Iterable[bytes],
+        *,
+        times: npt.ArrayLike = NO_TIME,
+        linktypes: npt.ArrayLike = ETHERNET,
+        wire_lengths: npt.ArrayLike | None = None,
+    ) -> Packets:
+        """A batch of the given frames, whose octets are copied together."""
+        parts = list(frames)
+        data = np.frombuffer(b"".join(parts), np.uint8)
+        lengths = np.fromiter(map(len, parts), np.int64, len(parts))
+        return cls(
+            data,
+            np.cumsum(lengths) - lengths,
+            lengths,
+            wire_lengths=wire_lengths,
+            times=times,
+            linktypes=linktypes,
+        )
+
+    @classmethod
+    def concat(cls, batches: Iterable[Packets]) -> Packets:
+        """One batch of all rows in order; octets are copied unless all share one buffer."""
+        parts = list(batches)
+        if not parts:
+            return cls.from_frames([])
+        data = parts[0].data
+        if any(part.data is not data for part in parts):
+            parts = [part.compact() for part in parts]
+            data = np.concatenate([part.data for part in parts])
+            bases = np.cumsum([0] + [part.data.size for part in parts])
+        else:
+            bases = np.zeros(len(parts) + 1, np.int64)
+        errors = [part.error for part in parts if part.error is not None]
+        return cls._make(
+            data,
+            np.concatenate([part.starts + base for part, base in zip(parts, bases, strict=False)]),
+            np.concatenate([part.lengths for part in parts]),
+            wire_lengths=np.concatenate([part.wire_lengths for part in parts]),
+            times=np.concatenate([part.times for part in parts]),
+            linktypes=np.concatenate([part.linktypes for part in parts]),
+            error=errors[0] if errors else None,
+            ports=parts[0]._ports,
+        )
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def rows(self) -> Int64s:
+        """int64[n]: the row each packet had in the batch that this one was made from."""
+        rows = self._rows
+        if rows is None:
+            rows = np.arange(len(self), dtype=np.int64)
+            object.__setattr__(self, "_rows", rows)
+        return _read_only(rows)
+
+    # Before the next one: an array has an __index__ too.
+    @overload
+    def __getitem__(  # type: ignore[overload-overlap]
+        self, index: slice | Sequence[int] | npt.NDArray[Any]
+    ) -> Packets: ...
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> bytes: ...
+    def __getitem__(self, index: Any) -> bytes | Packets:
+        """One frame as bytes, or the batch of the rows that a slice, mask or array names."""
+        if isinstance(index, slice):
+            return self._select(index, np.arange(len(self), dtype=np.int64)[index])
+        if hasattr(index, "__index__") and not isinstance(index, np.ndarray):
+            return bytes(self.view(index))
+        rows = np.asarray(index)
+        if rows.dtype == np.bool_:
+            if rows.shape != (len(self),):
+                raise FieldError(f"a mask of shape {rows.shape} for {len(self)} packets")
+            rows = np.flatnonzero(rows)
+        elif rows.size == 0:
+            rows = rows.astype(np.int64)
+        elif rows.dtype.kind not in "iu":
+            raise TypeError(f"packets are selected by integers or a mask, not {rows.dtype}")
+        if rows.ndim != 1:
+            raise FieldError(f"rows must be one-dimensional, not of shape {rows.shape}")
+        if rows.size and not (-len(self) <= int(rows.min()) and int(rows.max()) < len(self)):
+            raise IndexError("row out of range")
+        return self._select(rows, np.where(rows < 0, rows + len(self), rows).astype(np.int64))
+
+    def _select(self, index: Any, rows: Int64s) -> Packets:
+        return self._make(
+            self.data,
+            self.starts[index],
+            self.lengths[index],
+            wire_lengths=self.wire_lengths[index],
+            times=self.times[index],
+            linktypes=self._select_linktypes(index, len(rows)),
+            rows=rows,
+            error=self.error,
+            ports=self._ports,
+        )
+
+    def _select_linktypes(self, index: Any, count: int) -> Uint16s:
+        # One number that stands for all rows goes on standing for all.
+        if self.linktypes.strides == (0,) and len(self):
+            return np.broadcast_to(self.linktypes[0], (count,))
+        return self.linktypes[index]
+
+    def view(self, index: SupportsIndex) -> memoryview:
+        """The octets of one frame: a read-only view of the buffer, nothing copied."""
+        row = range(len(self))[index]
+        start = int(self.starts[row])
+        return memoryview(self.data)[start : start + int(self.lengths[row])].toreadonly()
+
+    def __iter__(self) -> Iterator[bytes]:
+        octets = memoryview(self.data)
+        for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
+            yield bytes(octets[start : start + length])
+
+    def __repr__(self) -> str:
+        return f"<Packets: {len(self)} frames, {int(self.lengths.sum(dtype=np.int64))} octets>"
+
+    def equals(self, other: Packets) -> bool:
+        """True when both hold the same frames, times, wire lengths and link types, in order."""
+        pairs = (
+            (self.lengths, other.lengths),
+            (self.wire_lengths, other.wire_lengths),
+            (self.times, other.times),
+            (self.linktypes, other.linktypes),
+        )
+        if not all(np.array_equal(mine, theirs) for mine, theirs in pairs):
+            return False
+        return np.array_equal(self.compact().data, other.compact().data)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        compact = self.compact()
+        state = {
+            name: np.array(getattr(compact, name))
+            for name in ("wire_lengths", "times", "linktypes", "rows")
+        }
+        state |= {"error": self.error, "ports": self._ports}
+        return _unpickle, (bytes(compact.data), compact.lengths, state)
+
+    def replace(self, **changes: Any) -> Packets:
+        """The same frames with other `times`, `wire_lengths`, `linktypes`, `rows` or `error`."""
+        known = ("times", "wire_lengths", "linktypes", "rows", "error")
+        for name in changes:
+            if name not in known:
+                raise TypeError(f"replace() takes {', '.join(known)}, not {name}")
+        given = {name: changes.get(name, getattr(self, name)) for name in known[:3]}
+        if changes.get("rows", self._rows) is not None:
+            given["rows"] = changes.get("rows", self._rows)
+        made = Packets(
+            self.data, self.starts, self.lengths, error=changes.get("error", self.error), **given
+        )
+        object.__setattr__(made, "_ports", self._ports)
+        return made
+
+    def compact(self, *, out: Octets | None = None, threads: int | None = None) -> Packets:
+        """The same frames back to back in memory of their own.
+
+        out: uint8 array that takes the octets; memory from the pool where not given.
+        threads: how many to use; see `encap.thread_count`.
+        """
+        ends = np.cumsum(self.lengths, dtype=np.int64)
+        starts = ends - self.lengths
+        total = int(ends[-1]) if len(ends) else 0
+        given = take_out(out, total, np.uint8)
+        data = memory.empty(total, np.uint8) if given is None else given
+        source = Batch(self)
+        targets, target = pointer(starts, "int64_t"), pointer(data, "uint8_t", writable=True)
+
+        def copy(begin: int, end: int) -> None:
+            lib.encap_compact(source.pointer, begin, end, targets, target, total)
+
+        spread(copy, len(self), threads)
+        return self._make(
+            data,
+            starts,
+            self.lengths,
+            wire_lengths=self.wire_lengths,
+            times=self.times,
+            linktypes=self.linktypes,
+            rows=self._rows,
+            error=self.error,
+            ports=self._ports,
+        )
+
+
+    def ports_with(self, ports: Mapping[int, str | None] | None) -> dict[int, str | None]:
+        """The UDP ports bound to the batch, `ports` added."""
+        return self._ports | checked_ports(ports) if ports else self._ports
+
+    def with_ports(self, ports: Mapping[int, str | None]) -> Packets:
+        """The same batch, for which UDP destination ports mean what `ports` says.
+
+        ports: path names by number (`{8473: "vxlan", 5555: "ipip"}`); None forgets a port.
+        """
+        made = self._select(slice(None), self.rows)
+        object.__setattr__(made, "_ports", self.ports_with(ports))
+        object.__setattr__(made, "_rows", self._rows)
+        return made
+
+    def parse(
+        self,
+        *,
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+        out: Layers | None = None,
+    ) -> Layers:
+        """Which header stands where in every packet; never fails for a bad one.
+
+        ports: UDP destination ports to know beside the defaults; see `with_ports`.
+        threads: how many to use; the result does not depend on it.
+        out: what an earlier call returned, whose memory is used again (and so changes).
+        """
+        from encap.layers import parse
+
+        return parse(self, ports=ports, threads=threads, out=out)
+
+    def columns(
+        self,
+        *names: str,
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+        out: Mapping[str, npt.NDArray[Any]] | None = None,
+    ) -> dict[str, npt.NDArray[Any]]:
+        """One array a name, one row a packet, in the order asked for: parse and gather in one pass.
+
+        names: `vxlan.vni`, `inner.ipv4.src`, `gre.key?`; the dtypes are those of `Layers`.
+        ports, threads: see `parse`.  out: arrays by name to write to, as an earlier call returned.
+        FieldError, with the names that exist, for one that does not.
+        """
+        from encap.layers import columns
+
+        return columns(self, names, ports=ports, threads=threads, out=out)
+
+    def decap(
+        self,
+        kind: str | None = None,
+        depth: int | str = 1,
+        others: str = "drop",
+        *,
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+        out: Octets | None = None,
+    ) -> Packets:
+        """The inner packets: same octets, other starts and lengths; `rows` says where each was.
+
+        kind: the tunnel whose header goes, with all before it: `vxlan`, `gpe`, `geneve`, `gre`,
+            `erspan`, or for IP in IP `ipip`, `sit`, `ip6tnl`; the outermost tunnel where None.
+        depth: how many tunnels to take off at the most, or "all".
+        others: packets without such a tunnel are left out ("drop") or stay as they are ("keep").
+        ports, threads: see `parse`.
+        out: uint8 array with room for all octets of the batch; the inner packets are then copied
+            into it in the same pass, and the result is a batch over it.
+
+        An inner packet ends where the outer lengths end. Inner Ethernet frames have link type 1,
+        IP packets (and what else GRE may carry) 101, PPP 9.
+        """
+        from encap.decapsulate import decap
+
+        return decap(self, kind, depth, others, ports=ports, threads=threads, out=out)
+
+
+def _unpickle(data: bytes, lengths: Uint32s, state: dict[str, Any]) -> Packets:
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    octets = np.frombuffer(data, np.uint8)
+    return Packets._make(octets, starts, lengths, **state)
