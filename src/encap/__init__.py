@@ -10,7 +10,9 @@ Names are imported when they are first used; `__init__.pyi` lists them with thei
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 
 _HOMES = {
     "errors": (
@@ -57,13 +59,23 @@ __version__ = "0.1.0"
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604
 
 
+class _Package(ModuleType):
+    """This package: a function keeps its name when the module that it lives in has the same."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _HOME and isinstance(value, ModuleType):
+            return
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
 def __getattr__(name: str) -> object:
     module = _HOME.get(name)
     if module is None:
         raise AttributeError(f"module 'encap' has no attribute {name!r}")
-    found = getattr(import_module(f"encap.{module}"), name)
-    # A module of the same name has been bound here by its import: the public name wins.
-    globals()[name] = found
+    found = globals()[name] = getattr(import_module(f"encap.{module}"), name)
     return found
 
 

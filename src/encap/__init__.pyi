@@ -1,0 +1,65 @@
+"""The public names of encap with their types; what they are is found in their modules."""
+
+from encap.errors import CaptureError as CaptureError
+from encap.errors import ChecksumError as ChecksumError
+from encap.errors import DecodeError as DecodeError
+from encap.errors import DepthError as DepthError
+from encap.errors import EncapError as EncapError
+from encap.errors import ExpressionError as ExpressionError
+from encap.errors import FieldError as FieldError
+from encap.errors import MalformedError as MalformedError
+from encap.errors import TruncatedError as TruncatedError
+from encap.errors import TunnelError as TunnelError
+from encap.errors import UnsupportedError as UnsupportedError
+from encap.addresses import MAC as MAC
+from encap.registry import Registry as Registry
+from encap.registry import fields_of as fields_of
+from encap.fields import Header as Header
+from encap.fields import header as header
+from encap.packet import Packet as Packet
+from encap.packet import parse as parse
+from encap.packets import NO_TIME as NO_TIME
+from encap.packets import Packets as Packets
+from encap.layers import Layers as Layers
+from encap.walk import Kind as Kind
+from encap.walk import Status as Status
+from encap.capture import Summary as Summary
+from encap.capture import create as create
+from encap.capture import open as open
+from encap.capture import read as read
+from encap.capture import write as write
+from encap.implementations import implementation as implementation
+from encap.implementations import implementations as implementations
+from encap.template import template as template
+from encap.headers.ethernet import Ethernet as Ethernet
+from encap.headers.sll import SLL as SLL
+from encap.headers.sll import SLL2 as SLL2
+from encap.headers.null import Null as Null
+from encap.headers.llc import LLC as LLC
+from encap.headers.vlan import VLAN as VLAN
+from encap.headers.arp import ARP as ARP
+from encap.headers.mpls import MPLS as MPLS
+from encap.headers.ipv4 import IPv4 as IPv4
+from encap.headers.ipv6 import IPv6 as IPv6
+from encap.headers.ipv6_extensions import DestinationOptions as DestinationOptions
+from encap.headers.ipv6_extensions import Fragment as Fragment
+from encap.headers.ipv6_extensions import HopByHop as HopByHop
+from encap.headers.ipv6_extensions import Routing as Routing
+from encap.headers.ah import AH as AH
+from encap.headers.esp import ESP as ESP
+from encap.headers.icmp import ICMP as ICMP
+from encap.headers.icmpv6 import ICMPv6 as ICMPv6
+from encap.headers.igmp import IGMP as IGMP
+from encap.headers.tcp import TCP as TCP
+from encap.headers.udp import UDP as UDP
+from encap.headers.sctp import SCTP as SCTP
+from encap.headers.gre import GRE as GRE
+from encap.headers.erspan import ERSPAN as ERSPAN
+from encap.headers.vxlan import VXLAN as VXLAN
+from encap.headers.gpe import VXLANGPE as VXLANGPE
+from encap.headers.geneve import Geneve as Geneve
+from encap.headers.geneve import GeneveOption as GeneveOption
+from encap.headers.options import Option as Option
+
+__version__: str
+__all__: list[str]
