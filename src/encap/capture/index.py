@@ -1,0 +1,271 @@
+"""Where the packets stand: the core's index functions, driven piece by piece.
+
+A decoder keeps the state between two pieces of a file: byte order, interfaces, the
+arrays being filled. The core stops at what is rare, and it is read here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from encap import memory
+from encap._lib import ffi, lib, pointer
+from encap.capture.formats import (
+    DEFAULT_SNAPLEN,
+    LARGEST_LEN,
+    PCAP_HEADER_LEN,
+    SECTION_MIN_LEN,
+    SECTION_TYPE,
+    Interface,
+    PcapHeader,
+    check_section,
+    parse_interface,
+    section_order,
+)
+from encap.errors import CaptureError
+
+Octets = npt.NDArray[np.uint8]
+FIRST_ROWS = 4096
+MOST_INTERFACES = 1 << 16  # of one section: what one octet of its file may cost stays small
+
+COLUMNS: dict[str, tuple[type[np.generic], str]] = {
+    "starts": (np.int64, "int64_t"),
+    "lengths": (np.uint32, "uint32_t"),
+    "wire_lengths": (np.uint32, "uint32_t"),
+    "times": (np.int64, "int64_t"),
+    "linktypes": (np.uint16, "uint16_t"),
+}
+
+
+def repeated(value: int, count: int) -> npt.NDArray[np.uint16]:
+    """`count` times the same number: `np.broadcast_to`, in a tenth of its time."""
+    return np.ndarray((count,), np.uint16, np.array(value, np.uint16), strides=(0,))
+
+
+class Decoder:
+    """The index of a file that arrives in pieces.
+
+    `advance` fills rows until the octets end; `failure` then says what was wrong, if anything.
+    `origin` is where in the file the first octet of the buffer stood, `packets` how many rows
+    were handed out before those that are in the arrays now.
+    """
+
+    format = ""
+    header_len = 0
+
+    def __init__(self, order: str) -> None:
+        self.order = order
+        self.interfaces: list[Interface] = []
+        self.linktypes: dict[int, None] = {}  # in order of appearance
+        self.failure: CaptureError | None = None
+        self.cut = False  # what is wrong is only that the file ends too early
+        self.origin = 0
+        self.packets = 0
+        self._records = ffi.new("encap_records *", {"position": self.header_len})
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
+        self._pointers: list[Any] = []
+        self._reserve(FIRST_ROWS)
+
+    @property
+    def big_endian(self) -> bool:
+        return self.order == ">"
+
+    @property
+    def resolution(self) -> int:
+        """Units of time a second: of the finest interface that was described."""
+        return max((interface.resolution for interface in self.interfaces), default=10**6)
+
+    @property
+    def position(self) -> int:
+        """Octets of the buffer that are done with."""
+        return int(self._records.position)
+
+    @property
+    def need(self) -> int:
+        """Octets from `position` on that the next record is known to have."""
+        return int(self._records.need)
+
+    @property
+    def count(self) -> int:
+        return int(self._records.count)
+
+    def _reserve(self, rows: int) -> None:
+        """Room for `rows` rows; those that are filled stay."""
+        records, kept = self._records, self.count
+        self._pointers = []
+        for name, (dtype, kind) in COLUMNS.items():
+            array = memory.empty(rows, dtype)
+            if kept:
+                array[:kept] = self._arrays[name][:kept]
+            self._arrays[name] = array
+            self._pointers.append(pointer(array, kind, writable=True))
+            setattr(records, name, self._pointers[-1])
+        records.capacity = rows
+
+    def restart(self, position: int) -> None:
+        """Forget the rows, and go on at `position` of a new buffer."""
+        self.origin += self.position - position
+        self.packets += self.count
+        self._records.position = position
+        self._records.count = 0
+
+    def advance(self, octets: Octets, expected: int = 0) -> None:
+        """Index the whole records of `octets`. `expected`: octets that the buffer will have."""
+        data, records = pointer(octets, "uint8_t"), self._records
+        while self.failure is None:
+            status = self._index(data, octets.size)
+            if status == lib.ENCAP_CAPTURE_MORE:
+                return
+            if status == lib.ENCAP_CAPTURE_FULL:
+                likely = int(records.count * expected / max(1, records.position) * 1.05)
+                self._reserve(max(2 * records.capacity, likely))
+            elif not self._header(status, octets):
+                return
+
+    def _index(self, data: Any, size: int) -> int:
+        raise NotImplementedError
+
+    def _header(self, status: int, octets: Octets) -> bool:
+        """Read what the core stopped at; False where it is not whole, or wrong."""
+        at = self.position
+        if status == lib.ENCAP_CAPTURE_LENGTH:
+            self.fail(
+                f"a record has a length that cannot be: {octets[at : at + 16].tobytes().hex()}"
+            )
+        elif status == lib.ENCAP_CAPTURE_TRAILER:
+            self.fail("the lengths at both ends of a block differ")
+        else:
+            self.fail("a packet names an interface that was not described")
+        return False
+
+    def fail(self, message: str) -> None:
+        """Note that the file is wrong at the record that comes next."""
+        position, record = self.origin + self.position, self.packets + self.count
+        self.failure = CaptureError(
+            f"{message} (record {record}, octet {position})", record=record, position=position
+        )
+
+    def end(self, size: int) -> None:
+        """Note that the file ends behind `size` octets of the buffer."""
+        if self.failure is None and size > self.position:
+            self.cut = True
+            self.fail("the file is cut short")
+
+    def columns(self, *, copy: bool) -> dict[str, Any]:
+        """The rows filled so far, as arguments for `Packets._make`."""
+        rows: dict[str, Any] = {name: array[: self.count] for name, array in self._arrays.items()}
+        if len(self.linktypes) <= 1:
+            linktype = next(iter(self.linktypes), 1)
+            del rows["linktypes"]
+        if copy:
+            rows = {name: array.copy() for name, array in rows.items()}
+        if "linktypes" not in rows:
+            rows["linktypes"] = repeated(linktype, self.count)
+        return rows
+
+
+class PcapDecoder(Decoder):
+    """pcap: one interface, whose header stands at the start."""
+
+    format = "pcap"
+    header_len = PCAP_HEADER_LEN
+
+    def __init__(self, octets: bytes) -> None:
+        header = PcapHeader.parse(octets)
+        super().__init__(">" if header.big_endian else "<")
+        self.interfaces.append(header.interface)
+        self.linktypes[header.linktype] = None
+        self._unit_ns = 1 if header.nanoseconds else 1000
+        self._limit = max(DEFAULT_SNAPLEN, min(header.snaplen, LARGEST_LEN))
+
+    def _index(self, data: Any, size: int) -> int:
+        return int(
+            lib.encap_pcap_index(
+                data, size, self.big_endian, self._unit_ns, self._limit, self._records
+            )
+        )
+
+
+class PcapngDecoder(Decoder):
+    """pcapng: sections, each with a byte order and interfaces of its own."""
+
+    format = "pcapng"
+    header_len = 0  # the first section header is a block like any other
+
+    def __init__(self, octets: bytes) -> None:
+        super().__init__(section_order(octets))
+        self._table = ffi.new("encap_interface[]", 8)
+
+    def _index(self, data: Any, size: int) -> int:
+        return int(
+            lib.encap_pcapng_index(
+                data,
+                size,
+                self.big_endian,
+                LARGEST_LEN,
+                self._table,
+                len(self.interfaces),
+                self._records,
+            )
+        )
+
+    def _header(self, status: int, octets: Octets) -> bool:
+        try:
+            if status == lib.ENCAP_CAPTURE_SECTION:
+                return self._section(octets)
+            if status == lib.ENCAP_CAPTURE_DESCRIPTION:
+                return self._description(octets)
+        except CaptureError as error:
+            self.fail(str(error))
+            return False
+        return super()._header(status, octets)
+
+    def _section(self, octets: Octets) -> bool:
+        at = self.position
+        order = section_order(octets[at : at + 12].tobytes())
+        total = int.from_bytes(
+            octets[at + 4 : at + 8].tobytes(), "big" if order == ">" else "little"
+        )
+        if total < SECTION_MIN_LEN or total % 4 or total > LARGEST_LEN:
+            raise CaptureError(f"a section header cannot have {total} octets")
+        self._records.need = total
+        if octets.size - at < total:
+            return False
+        check_section(octets[at : at + total].tobytes(), order)
+        self.order = order
+        self.interfaces = []  # they are numbered from 0 again
+        self._records.position = at + total
+        return True
+
+    def _description(self, octets: Octets) -> bool:
+        at = self.position
+        total = int(self._records.need)
+        interface = parse_interface(octets[at : at + total].tobytes(), self.order)
+        number = len(self.interfaces)
+        if number == MOST_INTERFACES:
+            raise CaptureError(f"a section describes more than {MOST_INTERFACES} interfaces")
+        if number == len(self._table):
+            grown = ffi.new("encap_interface[]", 2 * number)
+            ffi.memmove(grown, self._table, ffi.sizeof(self._table))
+            self._table = grown
+        fields = ("multiplier", "divisor", "offset", "shift", "snaplen", "linktype", "timeless")
+        self._table[number] = dict(zip(fields, interface.scale(), strict=True))
+        self.interfaces.append(interface)
+        self.linktypes[interface.linktype] = None
+        self._records.position = at + total
+        return True
+
+
+def decoder_for(octets: bytes) -> Decoder:
+    """The decoder for a file that begins with `octets`, 24 of them where it has as many."""
+    if int.from_bytes(octets[:4], "big") == SECTION_TYPE:
+        if len(octets) >= 12:
+            return PcapngDecoder(octets)
+    elif len(octets) >= PCAP_HEADER_LEN:
+        return PcapDecoder(octets[:PCAP_HEADER_LEN])
+    if not octets:
+        raise CaptureError("an empty file is no capture", position=0)
+    raise CaptureError("the file is cut short in its header", record=0, position=0)

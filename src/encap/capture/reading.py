@@ -1,0 +1,236 @@
+"""Captures to packets: a whole file in memory, or batch by batch in bounded memory."""
+
+from __future__ import annotations
+
+import mmap as mapping
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from encap import memory
+from encap.capture.formats import PCAP_HEADER_LEN, Interface
+from encap.capture.index import Decoder, decoder_for
+from encap.capture.streams import Decompressed, Octets, PathOrFile, Reader, open_reader
+from encap.errors import CaptureError, FieldError
+from encap.packets import Packets
+
+CHUNK_LEN = 1 << 19  # octets read at once: what was read is in the cache when it is indexed
+BATCH_LEN = 1 << 20
+SMALLEST_BATCH_LEN = 1 << 12
+
+
+def read(
+    path: PathOrFile,
+    *,
+    mmap: bool = False,
+    ports: Mapping[int, str | None] | None = None,
+) -> Packets:
+    """All packets of a capture, pcap or pcapng, as it is or compressed (gzip, zstd).
+
+    path: a file's name, "-" for standard input, or a file open for reading octets.
+    mmap: map the file instead of reading it into memory. That starts sooner and shares memory
+        with other readers, but the packets change when the file does, and a file that gets
+        shorter ends the process (SIGBUS) when the missing octets are touched.
+    ports: UDP ports and what they carry, as for `Packets.with_ports`.
+
+    A file that is cut short, or wrong from some place on, gives the packets before that place,
+    and `packets.error` says what was wrong. CaptureError for what is no capture, or is wrong
+    before the first packet. For files that do not fit in memory there is `open`.
+    """
+    stream = open_reader(path)
+    try:
+        decoder, octets = _map(stream) if mmap else _load(stream)
+    finally:
+        stream.close()
+    failure = decoder.failure
+    if failure is not None and not decoder.count and not decoder.cut:
+        raise failure
+    packets = Packets._make(octets, **decoder.columns(copy=False), error=failure)
+    return packets.with_ports(ports) if ports else packets
+
+
+def _map(stream: Reader | Decompressed) -> tuple[Decoder, Octets]:
+    if stream.size is None:
+        raise FieldError("only an uncompressed file can be mapped", field="mmap")
+    if stream.size == 0:
+        return decoder_for(b""), np.empty(0, np.uint8)
+    mapped = mapping.mmap(stream.descriptor, 0, access=mapping.ACCESS_READ)
+    octets = np.frombuffer(mapped, np.uint8)[stream.start :]
+    decoder = decoder_for(octets[:PCAP_HEADER_LEN].tobytes())
+    decoder.advance(octets, octets.size)
+    decoder.end(octets.size)
+    return decoder, octets
+
+
+class _Filling:
+    """A buffer that a stream is read into, and the index of what is there."""
+
+    def __init__(self, stream: Reader | Decompressed, room: int) -> None:
+        self.stream = stream
+        self.ended = False
+        self.filled = 0
+        self.octets: Octets = memory.empty(room, np.uint8)
+        self.decoder = self._begin()
+
+    def _begin(self) -> Decoder:
+        while self.filled < PCAP_HEADER_LEN and not self.ended:
+            self._read()
+        return decoder_for(self.octets[: min(self.filled, PCAP_HEADER_LEN)].tobytes())
+
+    def _read(self) -> None:
+        got = self.stream.readinto(self.octets[self.filled : self.filled + CHUNK_LEN])
+        self.filled += got
+        self.ended = not got
+
+    def fill(self, expected: int = 0) -> None:
+        """Read once, and index what came."""
+        try:
+            self._read()
+        except CaptureError as error:  # of a decompressor
+            self.decoder.cut = self.ended = True
+            self.decoder.advance(self.octets[: self.filled], expected)
+            self.decoder.fail(str(error))
+        self.index(expected)
+
+    def index(self, expected: int = 0) -> None:
+        """Index what is there. `expected`: octets that will be there in the end."""
+        self.decoder.advance(self.octets[: self.filled], expected)
+        if self.ended:
+            self.decoder.end(self.filled)
+
+    @property
+    def full(self) -> bool:
+        return self.filled == self.octets.size
+
+    def move(self, room: int, start: int = 0) -> None:
+        """Go on in a new buffer, with what is there from `start` on."""
+        kept = self.octets[start : self.filled]
+        self.octets = memory.empty(room, np.uint8)
+        self.octets[: kept.size] = kept
+        self.filled = kept.size
+
+
+def _load(stream: Reader | Decompressed) -> tuple[Decoder, Octets]:
+    # One octet more than there should be, so that the end is seen before the buffer is full.
+    room = CHUNK_LEN if stream.size is None else max(stream.size, PCAP_HEADER_LEN) + 1
+    filling = _Filling(stream, room)
+    decoder = filling.decoder
+    filling.index(stream.size or 0)
+    while not filling.ended and decoder.failure is None:
+        if filling.full:
+            filling.move(2 * filling.octets.size)
+        filling.fill(stream.size or 0)
+    return decoder, filling.octets[: filling.filled]
+
+
+class Source:
+    """A capture that is being read. Made by `open`; a context manager.
+
+    format: "pcap" or "pcapng".  interfaces: those described so far in the present section.
+    """
+
+    def __init__(self, path: PathOrFile, *, batch_octets: int = BATCH_LEN) -> None:
+        if batch_octets < SMALLEST_BATCH_LEN:
+            raise FieldError(
+                f"batch_octets must be at least {SMALLEST_BATCH_LEN}", field="batch_octets"
+            )
+        self._batch_octets = batch_octets
+        self._stream = open_reader(path)
+        try:
+            self._filling = _Filling(self._stream, batch_octets)
+            self._decoder = self._filling.decoder
+            # The interfaces of a pcapng file stand before its packets.
+            self._filling.index()
+        except BaseException:
+            self._stream.close()
+            raise
+
+    @property
+    def format(self) -> str:
+        return self._decoder.format
+
+    @property
+    def byteorder(self) -> str:
+        """The order of the file or of its present section, "big" or "little"."""
+        return "big" if self._decoder.big_endian else "little"
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        return tuple(self._decoder.interfaces)
+
+    @property
+    def linktypes(self) -> tuple[int, ...]:
+        """The link types of all interfaces so far, in order of appearance."""
+        return tuple(self._decoder.linktypes)
+
+    @property
+    def linktype(self) -> int | None:
+        """The link type where there is but one so far."""
+        return self.linktypes[0] if len(self.linktypes) == 1 else None
+
+    @property
+    def snaplen(self) -> int:
+        """Octets, the most of all interfaces so far; 0 where one does not cut packets."""
+        sizes = [interface.snaplen for interface in self.interfaces]
+        return 0 if 0 in sizes else max(sizes, default=0)
+
+    @property
+    def fcs_len(self) -> int | None:
+        """Octets of check sequence that end each frame, where the first interface says so."""
+        return self.interfaces[0].fcs_len if self.interfaces else None
+
+    @property
+    def resolution(self) -> int:
+        """Units of time a second: of the finest interface so far."""
+        return self._decoder.resolution
+
+    def batches(self) -> Iterator[Packets]:
+        """The packets in batches of about `batch_octets`, each with memory of its own.
+
+        A pipe's packets come as soon as nothing more can be read at once. CaptureError, after
+        the packets before it, where the file is wrong or ends in the middle of a record.
+        """
+        filling, decoder = self._filling, self._decoder
+        while True:
+            done = filling.ended or decoder.failure is not None
+            if decoder.count and (done or filling.full or not self._stream.ready()):
+                start, columns = decoder.position, decoder.columns(copy=True)
+                yield Packets._make(filling.octets[:start], **columns)
+                # Not before: what the last batch but one has left behind is free by now.
+                filling.move(max(self._batch_octets, filling.filled - start + 1), start)
+                decoder.restart(0)
+            elif done:
+                break
+            elif filling.full:
+                # One record that fills the buffer: no more is set aside than has arrived.
+                filling.move(2 * filling.octets.size, decoder.position)
+                decoder.restart(0)
+            else:
+                filling.fill()
+        if decoder.failure is not None:
+            raise decoder.failure
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open(path: PathOrFile, *, batch_octets: int = BATCH_LEN) -> Source:  # noqa: A001
+    """A capture that is read batch by batch, in bounded memory whatever its size.
+
+    path: as for `read`; pipes and "-" deliver what is there.
+    batch_octets: how many octets of the file a batch is made from.
+    """
+    return Source(path, batch_octets=batch_octets)
