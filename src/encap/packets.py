@@ -282,11 +282,12 @@ class Packets:
         return self._select(rows, np.where(rows < 0, rows + len(self), rows).astype(np.int64))
 
     def _select(self, index: Any, rows: Int64s) -> Packets:
+        contiguous = np.ascontiguousarray  # a slice with a step is not, and the core needs it
         return self._make(
             self.data,
-            self.starts[index],
-            self.lengths[index],
-            wire_lengths=self.wire_lengths[index],
+            contiguous(self.starts[index]),
+            contiguous(self.lengths[index]),
+            wire_lengths=contiguous(self.wire_lengths[index]),
             times=self.times[index],
             linktypes=self._select_linktypes(index, len(rows)),
             rows=rows,
@@ -298,7 +299,7 @@ class Packets:
         # One number that stands for all rows goes on standing for all.
         if self.linktypes.strides == (0,) and len(self):
             return np.broadcast_to(self.linktypes[0], (count,))
-        return self.linktypes[index]
+        return np.ascontiguousarray(self.linktypes[index])
 
     def view(self, index: SupportsIndex) -> memoryview:
         """The octets of one frame: a read-only view of the buffer, nothing copied."""
