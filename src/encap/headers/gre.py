@@ -40,7 +40,9 @@ def tail_len(data: bytes | memoryview, at: int, end: int, flags: int, protocol: 
     size = 0
     if flags & R:
         while True:
-            if size >= MAX_ROUTING_LEN or end - at - size < 4:
+            if end - at - size < 4:
+                return size + 4
+            if size >= MAX_ROUTING_LEN:
                 return end - at + 1
             family, length = data[at + size] << 8 | data[at + size + 1], data[at + size + 3]
             size += 4 + length
