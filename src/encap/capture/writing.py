@@ -134,7 +134,7 @@ class Sink:
         if not len(rows.packets):
             return
         self._prepare(rows)
-        owners, step = self._owner_column(rows.packets)
+        owners, step = self._owner_column(rows)
         self._row[0] = 0
         while self._row[0] < len(rows.packets):
             used = self._fill(rows, owners, step)
@@ -191,10 +191,10 @@ class Sink:
     def _prepare(self, rows: _Rows) -> None:
         """Everything that has to stand before these packets, and every reason not to write them."""
         linktypes = rows.packets.linktypes
-        uniform = linktypes.strides == (0,) or bool((linktypes == linktypes[0]).all())
-        kinds = linktypes[:1].tolist() if uniform else np.unique(linktypes).tolist()
+        mixed = bool(rows.extent.mixed)
+        kinds = np.unique(linktypes).tolist() if mixed else [int(linktypes[0])]
         if not self._begun and not self._format:
-            self._format = "pcap" if uniform else "pcapng"
+            self._format = "pcapng" if mixed else "pcap"
         if self._format == "pcap":
             self._check_linktypes(kinds)
         self._check_resolution(finer=bool(rows.extent.finer))
@@ -268,11 +268,12 @@ class Sink:
             self._owners[kind] = len(self._interfaces)
             self._interfaces[kind] = len(self._interfaces)
 
-    def _owner_column(self, packets: Packets) -> tuple[Any, int]:
+    def _owner_column(self, rows: _Rows) -> tuple[Any, int]:
         """The interface of each row, or one for all and a step of 0."""
-        if packets.linktypes.strides == (0,) or len(self._interfaces) == 1:
-            return pointer(self._owners[packets.linktypes[:1]], "uint16_t"), 0
-        return pointer(self._owners[packets.linktypes], "uint16_t"), 1
+        linktypes = rows.packets.linktypes
+        if rows.extent.mixed:
+            return pointer(self._owners[linktypes], "uint16_t"), 1
+        return pointer(self._owners[linktypes[0] :][:1], "uint16_t"), 0
 
     def close(self) -> Summary:
         """End the file and give it its name."""

@@ -244,7 +244,7 @@ typedef struct encap_extent {
     uint64_t octets;            /* of all frames */
     uint32_t longest;           /* frame */
     uint32_t finer;             /* not 0: a time has parts of a microsecond */
-    uint64_t timeless;          /* rows without a time */
+    uint32_t mixed;             /* not 0: there is more than one link type */
 } encap_extent;
 
 void encap_capture_measure(const encap_batch *batch, const int64_t *times, encap_extent *extent);

@@ -224,12 +224,11 @@ void encap_capture_measure(const encap_batch *batch, const int64_t *times, encap
     for (uint64_t row = 0; row < batch->count; row++) {
         const uint32_t length = batch->lengths[row];
         const int64_t time = times[row];
+        found.mixed |= batch->linktypes[row * batch->linktype_step] != batch->linktypes[0];
         found.octets += length;
         found.longest = length > found.longest ? length : found.longest;
-        if (time == CAPTURE_NO_TIME) {
-            found.timeless++;
+        if (time == CAPTURE_NO_TIME)
             continue;
-        }
         found.first = time < found.first ? time : found.first;
         found.last = time > found.last ? time : found.last;
         found.finer |= time % 1000 != 0;
@@ -241,6 +240,7 @@ uint64_t encap_pcap_fill(const encap_batch *batch, const int64_t *times, uint64_
                          uint64_t end, int big_endian, uint32_t unit_ns, uint8_t *out,
                          uint64_t room)
 {
+    copy_kernel *const copy = current_implementation()->copy;
     uint64_t used = 0;
     if (end > batch->count)
         end = batch->count;
@@ -257,7 +257,7 @@ uint64_t encap_pcap_fill(const encap_batch *batch, const int64_t *times, uint64_
         capture_store32(head + 8, length, big_endian);
         capture_store32(head + 12, batch->wire_lengths[*row], big_endian);
         if (length)
-            memcpy(head + PCAP_RECORD_LEN, frame.at, length);
+            copy(head + PCAP_RECORD_LEN, frame.at, length);
         used += PCAP_RECORD_LEN + (uint64_t)length;
     }
     return used;
@@ -267,6 +267,7 @@ uint64_t encap_pcapng_fill(const encap_batch *batch, const int64_t *times, const
                            uint64_t owner_step, uint64_t *row, uint64_t end, int big_endian,
                            uint32_t unit_ns, uint8_t *out, uint64_t room)
 {
+    copy_kernel *const copy = current_implementation()->copy;
     uint64_t used = 0;
     if (end > batch->count)
         end = batch->count;
@@ -288,7 +289,7 @@ uint64_t encap_pcapng_fill(const encap_batch *batch, const int64_t *times, const
         capture_store32(block + 20, length, big_endian);
         capture_store32(block + 24, batch->wire_lengths[*row], big_endian);
         if (length)
-            memcpy(block + 28, frame.at, length);
+            copy(block + 28, frame.at, length);
         capture_store32(block + total - 4, (uint32_t)total, big_endian);
         used += total;
     }
