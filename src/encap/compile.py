@@ -21,9 +21,7 @@ def _integer(value: object, layer: str, field: str) -> int:
     try:
         return index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(
-            f"{layer}.{field} is an integer, not {type(value).__name__}"
-        ) from None
+        raise TypeError(f"{layer}.{field} is an integer, not {type(value).__name__}") from None
 
 
 def _refuse(layer: str, field: str, value: object, allowed: str) -> FieldError:
@@ -128,7 +126,9 @@ class Source:
 
     def text(self) -> str:
         """Every function, one after the other."""
-        return "\n".join([*self._init(), *self._parse(), *self._build(), *self._len(), *self._key()])
+        return "\n".join(
+            [*self._init(), *self._parse(), *self._build(), *self._len(), *self._key()]
+        )
 
     def _struct(self, words: _Words) -> str:
         """Names the reader and writer of `words`."""
@@ -146,7 +146,7 @@ class Source:
             lines += ["    " + line for line in self._present(when, group)]
         for field in self.variable:
             if field.when is not None:
-                lines += ["    " + line for line in self._refused(field, field.when, field.name)]
+                lines += ["    " + line for line in self._refused(field, field.when, field.slot)]
         lines += [f"    set_{field.name}(self, {field.slot})" for field in self.fields]
         return lines
 
@@ -157,10 +157,8 @@ class Source:
             store = f"store_{name}({name}, {path!r}, {name!r})"
             return [f"{field.slot} = None if {name} is None else {store}"]
         if field.variable is not None:
-            return [
-                f"if {name} is not default_{name}:"
-                f" {name} = codec_{name}.check({name}, {path!r}, {name!r})"
-            ]
+            checked = f"codec_{name}.check({name}, {path!r}, {name!r})"
+            return [f"if {name} is not default_{name}: {name} = {checked}"]
         unfit = f"not 0 <= {name} <= {field.maximum}"
         allowed = f"0 to {field.maximum}"
         if field.scale > 1:
@@ -181,10 +179,12 @@ class Source:
         lines = []
         if when.sets:
             lines.append(f"if ({given}) and not ({test}): {when.tests[0][0]} |= {when.sets:#x}")
-        lines += self._refused(group[0], when, given)
+        for field in group:
+            lines += self._refused(field, when, f"{field.slot} is not None")
         zeros = [
-            f"if {field.slot} is None: {field.slot} = {field.address.zero if field.address else 0!r}"
+            f"if {field.slot} is None: {field.slot} = {zero!r}"
             for field in group
+            for zero in [field.address.zero if field.address else 0]
             if field.role is None
         ]
         return [*lines, f"if {test}:", *("    " + line for line in zeros or ["pass"])]
@@ -194,7 +194,7 @@ class Source:
         test = condition(when)
         allowed = f"not there unless {test}"
         refusal = f"refuse({self.path!r}, {field.name!r}, {field.slot}, {allowed!r})"
-        return [f"if ({given}) and not ({test}): raise {refusal}"]
+        return [f"if {given} and not ({test}): raise {refusal}"]
 
     def _parse(self) -> list[str]:
         path, size = self.path, self.words.size
@@ -211,7 +211,9 @@ class Source:
             if check.unsupported:
                 message = f"f'{path} at octet {{at}}: {check.field} {{{check.field}}} is not known'"
                 error = f"Unsupported({message}, layer={path!r}, offset=at)"
-            lines.append(f"    {'if' if not number else 'elif'} not ({check.rule}): problem = {error}")
+            lines.append(
+                f"    {'if' if not number else 'elif'} not ({check.rule}): problem = {error}"
+            )
         lines += self._parse_rest() if self.optional or self.variable else []
         lines.append("    self = new(cls)")
         lines += [f"    set_{field.name}(self, {field.slot})" for field in self.fields]
@@ -233,18 +235,20 @@ class Source:
             needs.append(f"if {condition(when)}: need += {words.size}")
             reads += [
                 f"if {condition(when)}:",
-                f"    {', '.join(words.names)}, = unpack_{name}(buffer, stop); stop += {words.size}",
+                f"    {', '.join(words.names)}, = unpack_{name}(buffer, stop)",
+                f"    stop += {words.size}",
                 *("    " + split for split in words.splits),
             ]
         if self.length is not None:
             needs.append(f"need = {self.length}")
         for field in self.variable:
             reads.append(f"{field.name} = codec_{field.name}.parse(buffer, stop, at + need)")
+        cut = f"Truncated({self.path!r}, at, need, end - at, limit)"
         return [
             *absent,
             "    if problem is None:",
             *("        " + line for line in needs),
-            f"        if need > end - at: problem = Truncated({self.path!r}, at, need, end - at, limit)",
+            f"        if need > end - at: problem = {cut}",
             "        else:",
             *("            " + line for line in reads),
         ]

@@ -164,6 +164,12 @@ class Header:
 
         return Packet(self) / other
 
+    def __setattr__(self, name: str, value: object) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
             return NotImplemented
@@ -248,6 +254,8 @@ def _rebind(values: Iterable[object], made: type) -> None:
 
 
 _Class = TypeVar("_Class", bound=type[Header])
+# A class's own, and what dataclasses makes for the class that is not kept.
+_NOT_COPIED = {"__dict__", "__weakref__", "__setattr__", "__delattr__"}
 
 
 @dataclass_transform(frozen_default=True)
@@ -262,7 +270,7 @@ def header(path: str) -> typing.Callable[[_Class], _Class]:
                 raise TypeError(f"{path}.{field.name}: a variable part has a default")
         # For dataclasses.fields(), asdict() and replace(); its methods would be slower than ours.
         plain = dataclasses.dataclass(frozen=True, init=False, repr=False, eq=False)(cls)
-        body = {n: v for n, v in vars(plain).items() if n not in ("__dict__", "__weakref__")}
+        body = {n: v for n, v in vars(plain).items() if n not in _NOT_COPIED}
         for field in fields:
             if field.address is None:
                 body.pop(field.name, None)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from encap.fields import U1, U2, U3, U4, U10, U12, Bits, Check, Header, Own, When, header
+from encap.headers.gre import ERSPAN_II, ERSPAN_III
 from encap.headers.mpls import by_version
 from encap.headers.options import Octets
 
@@ -76,6 +77,11 @@ class ERSPAN(Header):
     granularity: Annotated[int | None, Bits(2), IN_III] = None
     o: Annotated[int | None, Bits(1), IN_III, Own(lambda v, _: int(bool(v.platform)))] = None
     platform: Annotated[bytes, IN_III, Octets(unit=8, most=8)] = b""
+
+    def number(self, registry: Any, space: str) -> int | None:
+        if space != "ethertype":
+            return None
+        return ERSPAN_III if self.version == TYPE_III else ERSPAN_II
 
     def follows(self, registry: Any, rest: memoryview) -> str | None:
         return by_version(rest) if self.frame_type == IP_FRAME else "eth"
