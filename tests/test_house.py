@@ -36,13 +36,14 @@ FAST = [
     {"tunnels"},
     {"devices"},
     {"live", "export", "testing"},
+    {"__init__"},  # the public names: the command line alone may use them, like any user
     {"cli"},
     {"__main__"},
 ]
 RANK = {name: rank for rank, row in enumerate(PURE + FAST) for name in row}
 PURE_NAMES = set().union(*PURE)
-# The public names (nobody imports them from inside), and the script that builds the extension.
-APART = {"__init__", "_core_build"}
+# The script that builds the extension.
+APART = {"_core_build"}
 
 FFI_IMPORTERS = {"_lib", "implementations", "memory"}
 PRINTERS = {"cli"}
