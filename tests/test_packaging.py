@@ -15,13 +15,15 @@ from pathlib import Path
 
 import pytest
 
+import encap
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 VERSION = PROJECT["version"]
 
 
 def test_name_and_version() -> None:
-    assert installed_version("encap-net") == VERSION
+    assert installed_version("encap-net") == VERSION == encap.__version__
     assert metadata("encap-net")["Name"] == "encap-net"
     assert f"## {VERSION}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
