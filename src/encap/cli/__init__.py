@@ -1,0 +1,70 @@
+"""The command `encap`: what is asked, done, printed, and the exit status.
+
+0: done.  1: done, but the input was cut short, or a packet that should have been handled
+could not be.  2: it could not be done; one line on standard error says why.
+
+Nothing but this package prints, and nothing here is imported before it is needed: a
+command starts as fast as numpy lets it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from encap.errors import EncapError
+
+__all__ = ["main"]
+
+CUT_OR_PARTLY, FAILED, INTERRUPTED = 1, 2, 130
+EXTRAS = ("click", "rich", "typer")
+MISSING = 'the command line needs more packages: pip install "encap-net[cli]"'
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status of a command.
+
+    arguments: those of the command, without its name; of the process where not given.
+    """
+    try:
+        from encap.cli.app import COMPLAINT, run
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] not in EXTRAS:
+            raise
+        return complain(MISSING)
+    try:
+        status = run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except COMPLAINT as wrong:
+        return complain(wrong.format_message())
+    except BrokenPipeError:
+        return _reader_gone()
+    except OSError as error:
+        return complain(describe(error))
+    except EncapError as error:
+        return complain(str(error))
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return INTERRUPTED
+    return status
+
+
+def complain(message: str) -> int:
+    """Says on standard error, in one line, why it could not be done."""
+    print("encap:", " ".join(message.split()), file=sys.stderr)
+    return FAILED
+
+
+def describe(error: OSError) -> str:
+    """The operating system's complaint, with the name of the file."""
+    reason = error.strerror or str(error)
+    return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
+
+
+def _reader_gone() -> int:
+    """Whoever closed the pipe knows: no message, and none from the interpreter's last flush."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, sys.stdout.fileno())
+    os.close(descriptor)
+    return FAILED
