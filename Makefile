@@ -22,8 +22,10 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 demo: $(VENV)/.with-cli
 	@mkdir -p build/demo
 	$(VENV)/bin/encap info examples/overlay.pcap
-	$(VENV)/bin/encap decap examples/overlay.pcap build/demo/inner.pcap --others drop
-	@echo "The inner packets, out of their tunnels, are in build/demo/inner.pcap"
+	@# Status 1 says that some packets could not be opened: the capture has broken ones.
+	$(VENV)/bin/encap decap examples/overlay.pcap build/demo/inner.pcapng || test $$? -eq 1
+	$(VENV)/bin/encap show build/demo/inner.pcapng -n 1 --skip 2
+	@echo "The inner packets, out of their tunnels, are in build/demo/inner.pcapng"
 
 test: $(VENV)/.with-test
 	$(PY) -m pytest $(PYTEST) $(PYTEST_ARGS)
