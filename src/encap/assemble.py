@@ -6,14 +6,15 @@ computed: lengths, next protocols, checksums.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 from encap.checksum import crc32c, ones_sum, pseudo_header
 from encap.errors import FieldError
-from encap.fields import Checksum, Field, Header, Length, Next
+from encap.fields import Checksum, Field, Header, Length, Next, Own
 from encap.headers.ipv6_extensions import Routing
+from encap.headers.sll import LLC_FRAME
 from encap.registry import Registry
 
 if TYPE_CHECKING:
@@ -57,13 +58,31 @@ def build(packet: Packet) -> bytes:
 
 
 def filled(packet: Packet) -> list[Header]:
-    """The headers with every field that depends on others opened again."""
-    return [
-        header._with({field.name: None for field in dependent(type(header)) if field.open})
-        if dependent(type(header))
-        else header
-        for header in packet.headers
+    """The headers with every field that depends on others opened again.
+
+    A number that leads to the header that follows stays, and so does one that nothing contradicts:
+    there may be others for the same header, or none. A header cut short stays as it is.
+    """
+    whole = packet.headers[:-1] if packet.broken else packet.headers
+    followers = (*packet.headers[1:], None)
+    opened = [
+        header._with(dict.fromkeys(_stale(header, follower, packet.registry)))
+        for header, follower in zip(whole, followers, strict=False)
     ]
+    return [*opened, *packet.headers[len(whole) :]]
+
+
+def _stale(header: Header, follower: Header | None, registry: Registry) -> Iterator[str]:
+    """Names of the fields that `filled` opens."""
+    for name, field in header.fields.items():
+        if not field.open:
+            continue
+        if isinstance(field.role, Length | Checksum | Own):
+            yield name
+        elif isinstance(field.role, Next) and follower is not None:
+            leads = header.follows(registry, memoryview(b""))
+            if leads != follower.path or leads == "llc":  # whose number may be a length
+                yield name
 
 
 def _opened(
@@ -77,7 +96,7 @@ def _opened(
         if isinstance(field.role, Length):
             value = (header.header_len if field.role.of == "packet" else 0) + len(body)
         elif isinstance(field.role, Next):
-            value = _number(field.role.space, follower, body, registry)
+            value = _number(header, field.role.space, follower, body, registry)
         elif field.name == "dport" and follower is not None:
             value = follower.number(registry, "port") or 0
         else:
@@ -101,12 +120,15 @@ def present(header: Header, field: Field) -> bool:
     return held != field.when.negate
 
 
-def _number(space: str, follower: Header | None, body: bytes, registry: Registry) -> int:
-    """What to write in front of `follower`."""
+def _number(
+    header: Header, space: str, follower: Header | None, body: bytes, registry: Registry
+) -> int:
+    """What `header` is to say when `follower` is next."""
     if follower is None:
         return _UNKNOWN.get(space, 0)
     if follower.path == "llc" and space == "ethertype":
-        return len(body)  # IEEE 802.3: the type is a length
+        # IEEE 802.3: the type is a length; where there is none, Linux has a number of its own.
+        return LLC_FRAME if header.path in ("sll", "sll2") else len(body)
     number = follower.number(registry, space)
     return _UNKNOWN.get(space, 0) if number is None else number
 
@@ -143,7 +165,7 @@ def compute(
 ) -> int:
     """The checksum that a header should have, its own field in `octets` being 0."""
     if role.algorithm == "crc32c":
-        return int.from_bytes(crc32c(octets + body).to_bytes(4, "little"), "big")
+        return crc32c(octets + body)
     covered = octets if role.covers == "header" else octets + body
     initial = 0
     if role.pseudo:
