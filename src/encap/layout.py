@@ -61,7 +61,8 @@ class Next:
 class Checksum:
     """Covers the `header`, or the header and the `rest` of the datagram; `pseudo` adds the pseudo
     header of the IP header in front. `algorithm` is `internet` or `crc32c`. A checksum that comes
-    out as 0 is written as `zero`."""
+    out as 0 is written as `zero`.
+    """
 
     covers: str
     pseudo: bool = False
@@ -135,10 +136,14 @@ class Field:
 
 
 class View:
-    """A part of another field under a name of its own: readable, rewritable, no constructor argument."""
+    """A part of another field by a name of its own: readable, rewritable, no argument."""
 
     def __init__(self, field: str, bits: int, shift: int = 0) -> None:
         self.field, self.bits, self.shift = field, bits, shift
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
 
     def __get__(self, instance: object | None, owner: type) -> Any:
         if instance is None:

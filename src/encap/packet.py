@@ -52,7 +52,9 @@ class Packet:
         registry: Registry = DEFAULT,
     ) -> None:
         headers = list(parts)
-        payload = bytes(headers.pop()) if headers and not isinstance(headers[-1], Header) else b""  # type: ignore[arg-type]
+        payload = (
+            b"" if not headers or isinstance(headers[-1], Header) else bytes(octets(headers.pop()))
+        )
         for part in headers:
             if not isinstance(part, Header):
                 raise TypeError(f"a packet has headers, then octets; not {type(part).__name__}")
@@ -122,7 +124,7 @@ class Packet:
     def __contains__(self, wanted: object) -> bool:
         """True when there is such a header (a class, or a name), or the field named is there."""
         try:
-            return self[wanted] is not None  # type: ignore[index]
+            return self[wanted] is not None  # type: ignore[call-overload]
         except KeyError:
             return False
 
@@ -189,7 +191,7 @@ class Packet:
 
     def fill(self) -> Packet:
         """A packet in which every field that depends on others is open, and so is computed."""
-        return self._like((*assemble.filled(self), self.payload), self.trailers)
+        return self._like((*assemble.filled(self), self.payload), self.trailers, self.broken)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Packet):
@@ -248,8 +250,30 @@ def _changed(header: Header, name: Name, value: Any) -> Header:
             )  # fmt: skip
         mask = (1 << view.bits) - 1 << view.shift
         value = getattr(header, field.name) & ~mask | value << view.shift
-    checked = type(header)(**{field.name: value})
-    return header._with({field.name: getattr(checked, field.slot)})
+    announced = {}
+    if field.when is not None:
+        announced = {test: getattr(header, test) for test, _, _ in field.when.tests}
+        if value is None and field.role is None:
+            raise FieldError(
+                f"{name.text} cannot be None: {field.when.tests[0][0]} says that it is there",
+                layer=header.path, field=name.text,
+            )  # fmt: skip
+    checked = type(header)(**announced, **{field.name: value})
+    return _agreed(header._with({field.name: getattr(checked, field.slot)}))
+
+
+def _agreed(header: Header) -> Header:
+    """The header with the optional fields that are announced (0 where new), and no others."""
+    changes: dict[str, Any] = {}
+    for name, field in header.fields.items():
+        if field.when is None:
+            continue
+        value = getattr(header, field.slot)
+        if not assemble.present(header, field):
+            changes[name] = field.variable.default if field.variable else None
+        elif value is None and field.role is None:
+            changes[name] = field.address.zero if field.address else 0
+    return header._with(changes) if changes else header
 
 
 def parse(
