@@ -102,16 +102,15 @@ def fields_of(name: str) -> tuple[Field, ...]:
 def checked_ports(ports: Mapping[int, str | None] | None) -> dict[int, str | None]:
     """`ports` as path names: FieldError for a port or a name that cannot be."""
     found: dict[int, str | None] = {}
-    for port, name in (ports or {}).items():
+    for port, said in (ports or {}).items():
         if not isinstance(port, int):
             raise TypeError(f"a port is an integer, not {type(port).__name__}")
         if not 0 <= port <= 65535:
             raise FieldError(f"a port is 0 to 65535, not {port}", field="ports", value=port)
-        if name is not None:
-            name = _TUNNELLED.get(name, name)
-            if name not in HEADERS:
-                known = ", ".join([*HEADERS, *_TUNNELLED])
-                raise FieldError(f"ports: {name!r} is none of {known}", field="ports", value=name)
+        name = None if said is None else _TUNNELLED.get(said, said)
+        if name is not None and name not in HEADERS:
+            known = ", ".join([*HEADERS, *_TUNNELLED])
+            raise FieldError(f"ports: {name!r} is none of {known}", field="ports", value=name)
         found[port] = name
     return found
 
@@ -189,11 +188,11 @@ class Registry:
         ports: UDP destination ports; None in place of a name removes one.
         """
         own = list(headers)
-        names = {cls.path for cls in own} | set(self._classes)
+        names = {cls.path for cls in (*own, *self._classes.values())} - HEADERS.keys()
         spaces = {space: dict(table) for space, table in self._spaces.items()}
         given = {"port": ports or {}, "ethertype": ethertypes or {}, "protocol": protocols or {}}
         for space, table in given.items():
-            known = {n: name for n, name in table.items() if name not in names}
+            known = {n: None if name in names else name for n, name in table.items()}
             for number, name in (checked_ports(known) if space == "port" else known).items():
                 if name is None:
                     spaces[space].pop(number, None)
