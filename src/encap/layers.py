@@ -253,7 +253,10 @@ def parse(
     for part, table in enumerate(tables[1:], 1):
         # Ids in order of first appearance over all rows: what one thread alone would have given.
         mine = slice(rows * part // len(tables), rows * (part + 1) // len(tables))
+        lost = np.flatnonzero(path_ids[mine] == OTHER) + mine.start
         path_ids[mine] = tables[0].merge(table)[path_ids[mine]]
+        # A table that was full may have missed a path which an earlier one has.
+        path_ids[lost] = tables[0].find(records["kind"][lost])
     return Layers(packets, records, path_ids, tables[0])
 
 

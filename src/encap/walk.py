@@ -93,7 +93,7 @@ class PathTable:
 
     def merge(self, other: PathTable) -> npt.NDArray[np.uint16]:
         """Adds the paths of `other`; gives the id here for each id there, `OTHER` to itself."""
-        here = {row.tobytes(): number for number, row in enumerate(self.kinds[: len(self)])}
+        here = self._numbers()
         ids = np.full(OTHER + 1, OTHER, np.uint16)
         for number, row in enumerate(other.kinds[: len(other)]):
             key = row.tobytes()
@@ -103,6 +103,14 @@ class PathTable:
                 self.pointer.count += 1
             ids[number] = here.get(key, OTHER)
         return ids
+
+    def find(self, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+        """The id of each row of header numbers; `OTHER` where it is not here."""
+        here = self._numbers()
+        return np.array([here.get(row.tobytes(), OTHER) for row in kinds], np.uint16)
+
+    def _numbers(self) -> dict[bytes, int]:
+        return {row.tobytes(): number for number, row in enumerate(self.kinds[: len(self)])}
 
 
 def path_name(kinds: npt.NDArray[np.uint8]) -> str:
