@@ -1,0 +1,148 @@
+"""Files: read, streamed to columns, decapsulated to another file; and what importing costs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+import encap
+from goals import Figure
+from measure_batches import NINE
+from timing import ROUNDS, Times, interleaved
+from workloads import PACKETS, capture
+
+CHUNK = 1 << 19
+TMPFS = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+READING = "x reading"
+COPYING = "x copying"
+
+
+@contextmanager
+def in_memory(name: str) -> Iterator[tuple[Path, Path]]:
+    """A capture on a file system in memory, and a place beside it for a result."""
+    with tempfile.TemporaryDirectory(dir=TMPFS) as folder:
+        source = Path(folder, f"{name}.pcap")
+        shutil.copyfile(capture(name), source)
+        yield source, Path(folder, "out.pcap")
+
+
+def read_through(path: Path, chunk: bytearray) -> None:
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(chunk):
+            pass
+
+
+def copy_through(path: Path, target: Path, chunk: bytearray) -> None:
+    """What writing such a file costs at the least; it is new each time, as ours is."""
+    partial, view = target.with_suffix(".part"), memoryview(chunk)
+    with path.open("rb", buffering=0) as source, partial.open("wb", buffering=0) as sink:
+        while got := source.readinto(chunk):
+            sink.write(view[:got])
+    partial.replace(target)
+
+
+def stream_columns(path: Path, columns: dict[str, np.ndarray]) -> int:
+    """The file's nine columns, batch by batch, into arrays that are there."""
+    at = 0
+    with encap.open(path) as source:
+        for packets in source.batches():
+            rows = slice(at, at + len(packets))
+            out = {name: column[rows] for name, column in columns.items()}
+            packets.columns(*NINE, threads=1, out=out)
+            at += len(packets)
+    return at
+
+
+def decap_file(path: Path, target: Path) -> None:
+    with encap.open(path) as source, encap.create(target, like=source) as sink:
+        for packets in source.batches():
+            sink.write(packets.decap(threads=1))
+
+
+def streaming() -> Iterator[Figure]:
+    """Files against the loops that do nothing but read, or read and write."""
+    with in_memory("vxlan") as (path, target):
+        packets, chunk = encap.read(path), bytearray(CHUNK)
+        whole = packets.columns(*NINE)
+        columns = {name: np.zeros_like(column) for name, column in whole.items()}
+        if stream_columns(path, columns) != len(packets) or any(
+            not np.array_equal(columns[name], whole[name]) for name in NINE
+        ):
+            raise SystemExit("a streamed file has other columns than one that is read at once")
+        decap_file(path, target)
+        if not encap.read(target).equals(packets.decap()):
+            raise SystemExit("a decapsulated file differs from decapsulated packets")
+        del packets
+        times = interleaved({
+            "read loop": lambda: read_through(path, chunk),
+            "copy loop": lambda: copy_through(path, target, chunk),
+            "stream": lambda: stream_columns(path, columns),
+            "read": lambda: encap.read(path),
+            "index": lambda: index_only(path),
+            "decap": lambda: decap_file(path, target),
+        })  # fmt: skip
+    group = "files in memory (tmpfs), in one process, vxlan, one thread"
+    for what, work, reference, unit, goal in (
+        ("read and indexed batch by batch", "index", "read loop", READING, None),
+        ("to nine columns, batch by batch", "stream", "read loop", READING, 2.3),
+        ("`encap.read`, all in memory at once", "read", "read loop", READING, None),
+        ("decapsulated to another file", "decap", "copy loop", COPYING, None),
+    ):
+        yield Figure.costs(group, what, times, work, reference, unit, goal, count=PACKETS)
+
+
+def index_only(path: Path) -> None:
+    with encap.open(path) as source:
+        for _ in source.batches():
+            pass
+
+
+def seconds_of(code: str) -> float:
+    """How long `code` takes in an interpreter of its own, without the interpreter's start."""
+    timed = f"from time import perf_counter as t; a = t(); {code}; print(t() - a)"
+    done = subprocess.run(
+        [sys.executable, "-c", timed], check=True, capture_output=True, text=True,
+        env=environment(),
+    )  # fmt: skip
+    return float(done.stdout)
+
+
+def environment() -> dict[str, str]:
+    """Children import the encap that is imported here, and use one thread."""
+    home = Path(encap.__file__).resolve().parent.parent
+    return {**os.environ, "PYTHONPATH": str(home), "ENCAP_THREADS": "1"}
+
+
+def alternating(works: dict[str, Callable[[], float]], rounds: int = ROUNDS) -> Times:
+    """Times of works that measure themselves."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds + 1):
+        for name, work in works.items():
+            times[name].append(work())
+    return Times({name: seconds[1:] for name, seconds in times.items()})
+
+
+def imports() -> Iterator[Figure]:
+    everything = "from encap import Packets, parse, read, write, Ethernet, IPv4, UDP, VXLAN"
+    codes = {"numpy": "import numpy", "encap": "import encap", "names": everything}
+    times = alternating({n: (lambda code=code: seconds_of(code)) for n, code in codes.items()})
+    for name, what in (
+        ("encap", "`import encap`"),
+        ("names", "and its names for batches, files and four headers used"),
+    ):
+        yield Figure.costs(
+            "import, in a process of its own", what, times, name, "numpy", "x numpy", 1.3, count=1
+        )
+
+
+def measure() -> Iterator[Figure]:
+    yield from streaming()
+    yield from imports()
