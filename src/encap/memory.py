@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
 import weakref
 from collections import deque
 from typing import Any
@@ -29,23 +30,33 @@ class _Pool:
         # Finalizers run whenever a collection happens, in the middle of `take` too: a lock
         # could be held by the very thread that wants it, an atomic append can not.
         self._returned: deque[mmap.mmap] = deque()
+        self._taking = threading.Lock()
 
     def take(self, size: int) -> npt.NDArray[np.uint8]:
         """An array of at least `size` octets, whose content is undefined."""
-        self._drain()
-        fitting = [block for block in self._free if size <= len(block) - HUGE <= 2 * size + HUGE]
-        if fitting:
-            block = min(fitting, key=len)
-            self._free = [other for other in self._free if other is not block]
-        else:
-            block = mmap.mmap(-1, -(-size // HUGE) * HUGE + HUGE)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                block.madvise(mmap.MADV_HUGEPAGE)
+        block = self._reuse(size) or _fresh(-(-size // HUGE) * HUGE + HUGE)
         whole = np.frombuffer(block, np.uint8)
         # Every view of this array keeps it alive, so its death means that nobody can see the block.
         skip = -whole.ctypes.data % HUGE
         weakref.finalize(whole, self._returned.append, block).atexit = False
         return whole[skip : skip + size]
+
+    def _reuse(self, size: int) -> mmap.mmap | None:
+        """A block that fits and nobody else has, or None."""
+        # Who comes while another thread chooses, or from a collection in between, need not wait.
+        if not self._taking.acquire(blocking=False):
+            return None
+        try:
+            self._drain()
+            most = 2 * size + HUGE
+            fitting = [block for block in self._free if size <= len(block) - HUGE <= most]
+            if not fitting:
+                return None
+            block = min(fitting, key=len)
+            self._free.remove(block)
+            return block
+        finally:
+            self._taking.release()
 
     def _drain(self) -> None:
         while self._returned:
@@ -59,11 +70,21 @@ class _Pool:
         self._free = kept[::-1]
 
 
+def _fresh(size: int) -> mmap.mmap:
+    """New memory, of this process alone: what a forked child writes must not be seen here."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size)
+    block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        block.madvise(mmap.MADV_HUGEPAGE)
+    return block
+
+
 _pool = _Pool(int(os.environ.get("ENCAP_POOL", LIMIT)))
 
 
 def empty(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """A one-dimensional array of `count` elements with undefined content, from the pool when large."""
+    """A one-dimensional array of `count` undefined elements, from the pool when large."""
     kind = np.dtype(dtype)
     size = count * kind.itemsize
     if size < SMALLEST:
