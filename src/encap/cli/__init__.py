@@ -9,6 +9,7 @@ command starts as fast as numpy lets it.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from encap.errors import EncapError
 
 __all__ = ["main"]
 
-CUT_OR_PARTLY, FAILED, INTERRUPTED = 1, 2, 130
+FAILED, INTERRUPTED = 2, 130
 EXTRAS = ("click", "rich", "typer")
 MISSING = 'the command line needs more packages: pip install "encap-net[cli]"'
 
@@ -27,14 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     arguments: those of the command, without its name; of the process where not given.
     """
+    _prepare_streams()
     try:
-        from encap.cli.app import COMPLAINT, run
+        return _main(sys.argv[1:] if arguments is None else arguments)
     except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.partition(".")[0] not in EXTRAS:
+        if (missing.name or "").partition(".")[0] not in EXTRAS:
             raise
         return complain(MISSING)
+
+
+def _main(arguments: Sequence[str]) -> int:
+    from encap.cli.app import COMPLAINT, run
+
     try:
-        status = run(sys.argv[1:] if arguments is None else arguments)
+        status = run(arguments)
         sys.stdout.flush()
     except COMPLAINT as wrong:
         return complain(wrong.format_message())
@@ -48,6 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain("interrupted")
         return INTERRUPTED
     return status
+
+
+def _prepare_streams() -> None:
+    """None of them closed, and no name of a file that cannot be printed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def complain(message: str) -> int:

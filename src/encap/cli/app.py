@@ -150,7 +150,7 @@ def decap(
         Format | None,
         typer.Option(
             "--format",
-            help="Of OUT, where its name does not say it; that of IN where not given.",
+            help="Of OUT. Where not given, its name says it, or else it is that of IN.",
             show_default=False,
         ),
     ] = None,

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,9 @@ import numpy.typing as npt
 
 from encap.capture import Sink, create
 from encap.cli.arguments import Wish
-from encap.cli.info import count
 from encap.cli.progress import Input
 from encap.cli.verdicts import hides_tunnel, verdicts
+from encap.cli.words import count
 from encap.cli.writing import Writing
 from encap.errors import CaptureError
 from encap.packets import Packets
@@ -158,15 +157,14 @@ def _write_or_advise(sink: Sink, packets: Packets) -> None:
 @contextmanager
 def _named(out: str) -> Iterator[None]:
     """Errors of the output file have its own name, not that of the one that becomes it."""
+    name = "standard output" if out == "-" else out
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        name = "standard output" if out == "-" else out
         raise OSError(error.errno, error.strerror or str(error), name) from error
     except CaptureError as error:
-        name = "standard output" if out == "-" else Path(out).name
         raise CaptureError(f"{name}: {error}") from error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from encap.cli.progress import Input
 from encap.cli.survey import Survey
+from encap.cli.words import count, time_text
 
 __all__ = ["info"]
 
@@ -45,18 +45,16 @@ def _print_report(name: str, format_: str, survey: Survey, top: int, failure: st
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH)
-    console.print(Text(f"{name}: {format_}, {count(survey.packets, 'packet')}", "bold"))
-    if failure:
-        console.print(Text(f"cut short or wrong from there on: {failure}", "red"))
-    for table in (_facts(survey), _paths(survey), _tunnels(survey, top), _broken(survey)):
-        if table.row_count:
-            console.print()
-            console.print(table)
-
-
-def count(number: int, thing: str) -> str:
-    """`1,234 packets`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+    with console.capture() as text:
+        console.print(Text(f"{name}: {format_}, {count(survey.packets, 'packet')}", "bold"))
+        if failure:
+            console.print(Text(f"cut short or wrong from there on: {failure}", "red"))
+        for table in (_facts(survey), _paths(survey), _tunnels(survey, top), _broken(survey)):
+            if table.row_count:
+                console.print()
+                console.print(table)
+    # Not by the console, which ends the process when a pipe is closed.
+    print("\n".join(line.rstrip() for line in text.get().splitlines()))
 
 
 def _table(*headings: str) -> Table:
@@ -92,12 +90,6 @@ def _facts(survey: Survey) -> Table:
     if survey.fragments:
         table.add_row("fragments", count(survey.fragments, "packet"))
     return table
-
-
-def time_text(nanoseconds: int) -> str:
-    """UTC, as ISO 8601 has it, to the nanosecond."""
-    seconds, rest = divmod(nanoseconds, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 @dataclass(slots=True)

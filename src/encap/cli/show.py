@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from encap import packet
-from encap.cli.info import count, time_text
 from encap.cli.progress import Input
+from encap.cli.words import count, time_text
 from encap.errors import UnsupportedError
 from encap.packets import NO_TIME, Packets
 

@@ -92,7 +92,9 @@ def hides_tunnel(
             carried[mine] = layers[f"{name}[-1].{field}"][rows[mine]]
     known = port_rules(layers.packets.ports_with(ports))
     leads_on = np.array([_leads_on(kind) for kind in known.protocol], np.bool_)
-    hides &= (carried < 0) | leads_on[carried]
+    # What a header that cannot be says of the next one is nothing to go by.
+    odd = np.isin(layers.status[rows], (Status.MALFORMED, Status.UNSUPPORTED))
+    hides &= odd | (carried < 0) | leads_on[carried]
     udp = (last == KINDS.index("udp")) & (layers.status[rows] == Status.FRAGMENT)
     if udp.any():
         dport = layers["udp[-1].dport"][rows[udp]]
