@@ -176,14 +176,6 @@ def test_a_terminal_gets_no_capture(run: Run, monkeypatch: pytest.MonkeyPatch) -
     assert "terminal" in err
 
 
-def test_streams_that_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("stdin", "stdout", "stderr"):
-        monkeypatch.setattr(sys, name, None)
-    assert cli.main(["info", str(OVERLAY)]) == 0
-    assert cli.main(["info", "-"]) == 2
-    assert cli.main(["decap", str(OVERLAY), "-", "--format", "pcapng"]) == 1
-
-
 # --- what it says of itself --------------------------------------------------------
 
 

@@ -405,6 +405,17 @@ def test_a_reader_that_has_gone(words: list[object]) -> None:
     assert (done.returncode, done.stderr) == (2, b"")
 
 
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("info IN", 0), ("info -", 2), ("decap IN OUT", 1), ("decap IN - --format pcapng", 1)],
+)
+def test_streams_that_are_closed(tmp_path: Path, words: str, status: int) -> None:
+    command = words.replace("IN", str(OVERLAY)).replace("OUT", str(tmp_path / "out.pcapng"))
+    script = f'exec "$0" -m encap {command} <&- >&- 2>&-'
+    done = subprocess.run(["sh", "-c", script, sys.executable], timeout=60, check=False)
+    assert done.returncode == status
+
+
 def test_names_that_cannot_be_printed(tmp_path: Path) -> None:
     path = os.path.join(os.fsencode(tmp_path), b"\xff\xe9.pcap")  # noqa: PTH118
     Path(os.fsdecode(path)).write_bytes(OVERLAY.read_bytes())
