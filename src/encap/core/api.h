@@ -139,13 +139,13 @@ typedef struct encap_test {
  * ((`width` octets at `at`, big-endian) >> shift & mask) * scale. */
 typedef struct encap_field {
     uint64_t mask;
-    uint16_t at;                /* for an optional field: had none of the words before it been there */
+    uint16_t at; /* for an optional field: had none of the words before it been there */
     uint8_t kind;
     uint8_t width;
     uint8_t shift;
     uint8_t scale;
     uint8_t optional;
-    uint8_t words;              /* how many of `before` count */
+    uint8_t words; /* how many of `before` count */
     encap_test present;
     encap_test before[4];
 } encap_field;
@@ -154,27 +154,28 @@ enum encap_part { ENCAP_WHOLE, ENCAP_OUTER, ENCAP_INNER };
 
 /* What a column gives. */
 enum encap_form {
-    ENCAP_VALUE,        /* the field as an unsigned integer of the machine */
-    ENCAP_OCTETS,       /* the field's octets, at the end of `size`: an address */
-    ENCAP_PRESENCE,     /* 1 where the field is there */
-    ENCAP_HEADER,       /* 1 where the header is there */
-    ENCAP_KIND,         /* enum encap_kind of the header */
-    ENCAP_SLOT          /* which slot of encap_layers holds the header; all ones: none */
+    ENCAP_VALUE, /* the field as an unsigned integer of the machine */
+    ENCAP_OCTETS, /* the field's octets, at the end of `size`: an address */
+    ENCAP_PRESENCE, /* 1 where the field is there */
+    ENCAP_HEADER, /* 1 where the header is there */
+    ENCAP_KIND, /* enum encap_kind of the header */
+    ENCAP_SLOT /* which slot of encap_layers holds the header; all ones: none */
 };
 
 typedef struct encap_column {
-    uint32_t kinds;             /* 1 << kind for each header that counts */
-    int16_t index;              /* which of them; from the end where negative */
+    uint32_t kinds; /* 1 << kind for each header that counts */
+    int16_t index; /* which of them; from the end where negative */
     uint8_t part;
-    uint8_t tunnels_only;       /* 1: only those that are tunnel headers */
+    uint8_t tunnels_only; /* 1: only those that are tunnel headers */
     uint8_t form;
-    uint8_t size;               /* octets of one value in the result */
+    uint8_t size; /* octets of one value in the result */
     uint8_t field_count;
     uint8_t reserved;
-    encap_field fields[ENCAP_ALTERNATIVES];  /* one for each of `kinds` that has it */
+    encap_field fields[ENCAP_ALTERNATIVES]; /* one for each of `kinds` that has it */
 } encap_column;
 
-/* slots[id * column_count + column] for the paths from `begin` on. */
+/* slots[id * column_count + column] for the paths from `begin` on: the slot of
+ * encap_layers that holds the column's header, or -1. */
 void encap_find_slots(const encap_paths *paths, uint32_t begin, const encap_column *columns,
                       uint32_t column_count, int8_t *slots);
 
@@ -193,13 +194,13 @@ void encap_columns(const encap_batch *batch, const encap_rules *rules, uint64_t 
 
 /* Why an index function came back. */
 enum encap_capture_status {
-    ENCAP_CAPTURE_MORE,         /* what is left is less than a record */
-    ENCAP_CAPTURE_FULL,         /* the arrays are */
-    ENCAP_CAPTURE_SECTION,      /* a pcapng section header stands at `position`, maybe cut */
-    ENCAP_CAPTURE_DESCRIPTION,  /* a whole pcapng interface description stands at `position` */
-    ENCAP_CAPTURE_LENGTH,       /* the record at `position` has a length that cannot be */
-    ENCAP_CAPTURE_TRAILER,      /* the lengths at both ends of the block at `position` differ */
-    ENCAP_CAPTURE_OWNER         /* the packet at `position` names an interface not described */
+    ENCAP_CAPTURE_MORE, /* what is left is less than a record */
+    ENCAP_CAPTURE_FULL, /* the arrays are */
+    ENCAP_CAPTURE_SECTION, /* a pcapng section header stands at `position`, maybe cut */
+    ENCAP_CAPTURE_DESCRIPTION, /* a whole pcapng interface description stands at `position` */
+    ENCAP_CAPTURE_LENGTH, /* the record at `position` has a length that cannot be */
+    ENCAP_CAPTURE_TRAILER, /* the lengths at both ends of the block at `position` differ */
+    ENCAP_CAPTURE_OWNER /* the packet at `position` names an interface not described */
 };
 
 /* How an interface of a pcapng section counts time and cuts packets:
@@ -207,25 +208,25 @@ enum encap_capture_status {
  * (count * 10^9 >> shift) + offset; whatever does not fit is no time. */
 typedef struct encap_interface {
     uint64_t multiplier;
-    uint64_t divisor;           /* 0: no count reaches a nanosecond */
+    uint64_t divisor; /* 0: no count reaches a nanosecond */
     int64_t offset;
     uint32_t shift;
-    uint32_t snaplen;          /* 0: packets are not cut */
+    uint32_t snaplen; /* 0: packets are not cut */
     uint16_t linktype;
-    uint16_t timeless;          /* not 0: the offset is beyond what int64 nanoseconds hold */
+    uint16_t timeless; /* not 0: the offset is beyond what int64 nanoseconds hold */
 } encap_interface;
 
 /* Rows of an index, filled from `count` on, and where it stands in the file's octets. */
 typedef struct encap_records {
-    uint64_t position;          /* where the next record starts */
-    uint64_t need;              /* with ENCAP_CAPTURE_MORE: octets from there that are wanted */
-    uint64_t count;             /* rows filled */
+    uint64_t position; /* where the next record starts */
+    uint64_t need; /* with ENCAP_CAPTURE_MORE: octets from there that are wanted */
+    uint64_t count; /* rows filled */
     uint64_t capacity;
     int64_t *starts;
     uint32_t *lengths;
     uint32_t *wire_lengths;
-    int64_t *times;             /* nanoseconds; the smallest int64 is no time */
-    uint16_t *linktypes;        /* pcapng alone */
+    int64_t *times; /* nanoseconds; the smallest int64 is no time */
+    uint16_t *linktypes; /* pcapng alone */
 } encap_records;
 
 /* Index the records of data[position, size). Call again with more octets, more
@@ -239,12 +240,12 @@ int encap_pcapng_index(const uint8_t *data, uint64_t size, int big_endian, uint3
 
 /* What a file has to hold so that these rows can be written to it. */
 typedef struct encap_extent {
-    int64_t first;              /* the earliest time, among those that are one */
-    int64_t last;               /* and the latest; `first` is above `last` where there is none */
-    uint64_t octets;            /* of all frames */
-    uint32_t longest;           /* frame */
-    uint32_t finer;             /* not 0: a time has parts of a microsecond */
-    uint32_t mixed;             /* not 0: there is more than one link type */
+    int64_t first; /* the earliest time, among those that are one */
+    int64_t last; /* and the latest; `first` is above `last` where there is none */
+    uint64_t octets; /* of all frames */
+    uint32_t longest; /* frame */
+    uint32_t finer; /* not 0: a time has parts of a microsecond */
+    uint32_t mixed; /* not 0: there is more than one link type */
 } encap_extent;
 
 void encap_capture_measure(const encap_batch *batch, const int64_t *times, encap_extent *extent);

@@ -32,15 +32,19 @@ INLINE void prefetch_row(const encap_batch *batch, uint64_t row, uint64_t end)
     prefetch(address + 64);
 }
 
-/* The same for a walk, whose headers may reach into a third line. */
-INLINE void prefetch_headers(const encap_batch *batch, uint64_t row, uint64_t end)
+/* The same for a walk whose headers reach `reach` octets into a frame, as those before did. */
+INLINE void prefetch_headers(const encap_batch *batch, uint64_t row, uint64_t end, uint32_t reach)
 {
-    const uint64_t ahead = end - row > PREFETCH_ROWS ? row + PREFETCH_ROWS : end - 1;
+    const uint64_t ahead = row + PREFETCH_ROWS < end ? row + PREFETCH_ROWS : row;
     const uintptr_t address = (uintptr_t)batch->data + (uintptr_t)batch->starts[ahead];
 
     prefetch(address);
     prefetch(address + 64);
     prefetch(address + 100);
+    if (UNLIKELY(reach > 128)) {
+        prefetch(address + 160);
+        prefetch(address + 224);
+    }
 }
 
 INLINE int rows_exist(const encap_batch *batch, uint64_t begin, uint64_t end)

@@ -100,22 +100,40 @@ INLINE const uint8_t *locate(const encap_field *field, const uint8_t *header, ui
 INLINE uint64_t load_wide(const uint8_t *at, uint32_t width)
 {
     switch (width) {
-    case 1: return *at;
-    case 2: return load_be16(at);
-    case 4: return load_be32(at);
-    case 8: return load_be64(at);
-    default: return 0;
+    case 1:
+        return *at;
+    case 2:
+        return load_be16(at);
+    case 4:
+        return load_be32(at);
+    case 8:
+        return load_be64(at);
+    default:
+        return 0;
     }
 }
 
 INLINE void store_native(uint8_t *to, uint64_t value, uint32_t size)
 {
     switch (size) {
-    case 1: *to = (uint8_t)value; break;
-    case 2: { uint16_t part = (uint16_t)value; memcpy(to, &part, sizeof part); break; }
-    case 4: { uint32_t part = (uint32_t)value; memcpy(to, &part, sizeof part); break; }
-    case 8: memcpy(to, &value, sizeof value); break;
-    default: break;
+    case 1:
+        *to = (uint8_t)value;
+        break;
+    case 2: {
+        uint16_t part = (uint16_t)value;
+        memcpy(to, &part, sizeof part);
+        break;
+    }
+    case 4: {
+        uint32_t part = (uint32_t)value;
+        memcpy(to, &part, sizeof part);
+        break;
+    }
+    case 8:
+        memcpy(to, &value, sizeof value);
+        break;
+    default:
+        break;
     }
 }
 
@@ -129,80 +147,130 @@ INLINE void store_address(uint8_t *to, const uint8_t *at, uint32_t width, uint32
         memcpy(to + size - width, at, width);
 }
 
-/* --- columns over rows ------------------------------------------------------- */
+/* --- blocks of rows, grouped by path ------------------------------------------ */
 
-/* Rows whose layers are at hand: layers[i] and path_ids[i] are those of row first + i. */
-typedef struct walked_rows {
-    const encap_batch *batch;
-    uint64_t first;
-    uint64_t count;
+#define BUCKETS 64
+
+/* Rows of one path: members[begin .. end), all of them with the layers of the first. */
+typedef struct path_group {
+    uint32_t path; /* ENCAP_PATH_OTHER: a single row, whose path has no id */
+    uint32_t begin;
+    uint32_t end;
+} path_group;
+
+/* Rows whose layers are at hand: layers[i] and path_ids[i] are those of frame i. */
+typedef struct walked_block {
+    uint32_t count;
     const encap_layers *layers;
     const uint16_t *path_ids;
-    const int8_t *slots; /* of column 0 for path 0; `stride` apart for the next path */
-    uint64_t stride;
-    uint64_t paths; /* how many have slots */
-} walked_rows;
+    uint32_t group_count;
+    path_group groups[BLOCK];
+    uint8_t members[BLOCK];
+    const uint8_t *frames[BLOCK];
+    uint32_t sizes[BLOCK];
+} walked_block;
 
-INLINE int slot_of(const walked_rows *rows, uint64_t i, const encap_column *column)
-{
-    uint64_t id = rows->path_ids[i];
-    if (LIKELY(id < rows->paths))
-        return rows->slots[id * rows->stride];
-    return find_slot(rows->layers[i].kind, column);
-}
+static const uint8_t NOTHING[8] = {0};
 
-/* The header in `slot` of a row, and how many octets of the row are left from there on. */
-INLINE const uint8_t *header_at(const walked_rows *rows, uint64_t i, int slot, uint64_t *size)
+/* The group that row `i` belongs to: a new one when its path has not been seen in the block. */
+INLINE uint32_t group_of(walked_block *block, uint8_t buckets[BUCKETS], uint32_t path)
 {
-    const frame_span frame = row_octets(rows->batch, rows->first + i);
-    uint64_t offset = rows->layers[i].offset[slot & (ENCAP_MAX_LAYERS - 1)];
-    if (offset > frame.size)
-        offset = frame.size;
-    *size = frame.size - offset;
-    return frame.at ? frame.at + offset : NULL;
-}
-
-/* Integers of one header kind that are always there: the common case, with constant sizes. */
-INLINE void gather_fixed(const walked_rows *rows, const encap_column *column, uint8_t *out,
-                         uint32_t width, uint32_t size)
-{
-    const encap_field field = column->fields[0];
-    for (uint64_t i = 0; i < rows->count; i++) {
-        uint64_t value = 0, there;
-        int slot = slot_of(rows, i, column);
-        if (LIKELY(slot >= 0)) {
-            const uint8_t *header = header_at(rows, i, slot, &there);
-            const uint8_t *at = span(header, there, field.at, width);
-            if (LIKELY(at != NULL))
-                value = (load_wide(at, width) >> field.shift & field.mask) * field.scale;
+    uint32_t bucket = path % BUCKETS;
+    if (path != ENCAP_PATH_OTHER)
+        for (uint32_t probe = 0; probe < BUCKETS; probe++, bucket = (bucket + 1) % BUCKETS) {
+            if (!buckets[bucket])
+                break;
+            if (LIKELY(block->groups[buckets[bucket] - 1].path == path))
+                return buckets[bucket] - 1u;
         }
-        store_native(out + i * size, value, size);
+    uint32_t group = block->group_count++; /* at most one a row, so there is room */
+    block->groups[group] = (path_group){path, 0, 0};
+    if (path != ENCAP_PATH_OTHER && !buckets[bucket])
+        buckets[bucket] = (uint8_t)(group + 1);
+    return group;
+}
+
+/* Sorts the rows by path, so that what depends on the path is looked up once a group. */
+static void group_rows(walked_block *block)
+{
+    uint8_t buckets[BUCKETS] = {0}, group[BLOCK];
+    block->group_count = 0;
+    for (uint32_t i = 0; i < block->count; i++) {
+        group[i] = (uint8_t)group_of(block, buckets, block->path_ids[i]);
+        block->groups[group[i]].end++;
     }
+    uint32_t begin = 0;
+    for (uint32_t i = 0; i < block->group_count; i++) {
+        uint32_t size = block->groups[i].end;
+        block->groups[i].begin = block->groups[i].end = begin;
+        begin += size;
+    }
+    for (uint32_t i = 0; i < block->count; i++)
+        block->members[block->groups[group[i]].end++] = (uint8_t)i;
 }
 
-static const encap_field *field_for(const encap_column *column, uint32_t kind)
+/* The frames of rows first, first + 1, ..., and which of them have one path. */
+static void take_frames(walked_block *block, const encap_batch *batch, uint64_t first)
 {
-    for (uint32_t i = 0; i < column->field_count; i++)
-        if (column->fields[i].kind == kind)
-            return &column->fields[i];
-    return NULL;
+    uint32_t path = block->path_ids[0], same = path != ENCAP_PATH_OTHER;
+    for (uint32_t i = 0; i < block->count; i++) {
+        const frame_span frame = row_octets(batch, first + i);
+        block->frames[i] = frame.at ? frame.at : NOTHING;
+        block->sizes[i] = (uint32_t)frame.size;
+        same &= block->path_ids[i] == path;
+    }
+    if (!same) {
+        group_rows(block);
+        return;
+    }
+    block->group_count = 1;
+    block->groups[0] = (path_group){path, 0, block->count};
+    for (uint32_t i = 0; i < block->count; i++)
+        block->members[i] = (uint8_t)i;
 }
 
-/* Everything else: optional fields, several header kinds, addresses, presence. */
-static void gather_any(const walked_rows *rows, const encap_column *column, uint8_t *out)
+/* --- columns over blocks --------------------------------------------------------- */
+
+/* Integers that are always there, with constant sizes: the common case. Functions of their own,
+ * since a loop this short is as fast as its registers are many. */
+#define GATHER_FIXED(width, size)                                                                  \
+    static void gather_##width##_##size(const walked_block *block, const path_group *group,        \
+                                        uint32_t slot, const encap_field *field, uint8_t *out)     \
+    {                                                                                              \
+        const uint32_t at = field->at, shift = field->shift, scale = field->scale;                 \
+        const uint64_t mask = field->mask;                                                         \
+        for (uint32_t i = group->begin; i < group->end; i++) {                                     \
+            uint32_t row = block->members[i];                                                      \
+            uint32_t offset = block->layers[row].offset[slot] + at;                                \
+            uint64_t value = 0;                                                                    \
+            if (LIKELY(offset + (width) <= block->sizes[row]))                                     \
+                value = (load_wide(block->frames[row] + offset, width) >> shift & mask) * scale;   \
+            store_native(out + (uint64_t)row * (size), value, size);                               \
+        }                                                                                          \
+    }
+
+GATHER_FIXED(1, 1)
+GATHER_FIXED(2, 1)
+GATHER_FIXED(2, 2)
+GATHER_FIXED(4, 1)
+GATHER_FIXED(4, 2)
+GATHER_FIXED(4, 4)
+GATHER_FIXED(8, 4)
+GATHER_FIXED(8, 8)
+
+/* Optional fields, addresses, and what is said of the header rather than by it. */
+static void gather_any(const walked_block *block, const path_group *group, int slot, uint32_t kind,
+                       const encap_field *field, const encap_column *column, uint8_t *out)
 {
-    for (uint64_t i = 0; i < rows->count; i++) {
-        uint8_t *to = out + i * column->size;
-        int slot = slot_of(rows, i, column);
-        const encap_field *field = NULL;
+    for (uint32_t i = group->begin; i < group->end; i++) {
+        uint32_t row = block->members[i];
+        uint8_t *to = out + (uint64_t)row * column->size;
         const uint8_t *at = NULL;
-        uint64_t there = 0, value = 0;
-        uint32_t kind = slot < 0 ? (uint32_t)ENCAP_NONE : rows->layers[i].kind[slot & 15];
-        if (slot >= 0 && column->form <= ENCAP_PRESENCE)
-            field = field_for(column, kind);
+        uint64_t value = 0;
         if (field) {
-            const uint8_t *header = header_at(rows, i, slot, &there);
-            at = header ? locate(field, header, there) : NULL;
+            uint32_t offset = block->layers[row].offset[slot], left = block->sizes[row];
+            offset = offset < left ? offset : left;
+            at = locate(field, block->frames[row] + offset, left - offset);
         }
         switch (column->form) {
         case ENCAP_OCTETS:
@@ -212,9 +280,15 @@ static void gather_any(const walked_rows *rows, const encap_column *column, uint
             if (at)
                 value = (load_wide(at, field->width) >> field->shift & field->mask) * field->scale;
             break;
-        case ENCAP_PRESENCE: value = at != NULL; break;
-        case ENCAP_HEADER: value = slot >= 0; break;
-        case ENCAP_KIND: value = kind; break;
+        case ENCAP_PRESENCE:
+            value = at != NULL;
+            break;
+        case ENCAP_HEADER:
+            value = slot >= 0;
+            break;
+        case ENCAP_KIND:
+            value = kind;
+            break;
         default: /* ENCAP_SLOT: all ones where there is none */
             value = (uint64_t)(int64_t)slot;
             break;
@@ -223,15 +297,55 @@ static void gather_any(const walked_rows *rows, const encap_column *column, uint
     }
 }
 
-#define FIXED(width, size)                                                                         \
-    case (width)*16 + (size):                                                                      \
-        gather_fixed(rows, column, out, width, size);                                              \
+#define CLEAR(size)                                                                                \
+    case size:                                                                                     \
+        for (uint32_t i = group->begin; i < group->end; i++)                                       \
+            memset(out + block->members[i] * (uint64_t)(size), 0, size);                           \
         return
 
-INLINE void gather(const walked_rows *rows, const encap_column *column, uint8_t *out)
+/* Zeros, for rows that have no such header. */
+static void gather_nothing(const walked_block *block, const path_group *group, uint32_t size,
+                           uint8_t *out)
 {
-    const encap_field *field = &column->fields[0];
-    if (column->form == ENCAP_VALUE && column->field_count == 1 && !field->optional)
+    switch (size) {
+        CLEAR(1);
+        CLEAR(2);
+        CLEAR(4);
+        CLEAR(6);
+        CLEAR(8);
+        CLEAR(16);
+    default:
+        return;
+    }
+}
+
+static const encap_field *field_for(const encap_column *column, uint32_t kind)
+{
+    if (column->form > ENCAP_PRESENCE)
+        return NULL;
+    for (uint32_t i = 0; i < column->field_count; i++)
+        if (column->fields[i].kind == kind)
+            return &column->fields[i];
+    return NULL;
+}
+
+#define FIXED(width, size)                                                                         \
+    case (width) * 16 + (size):                                                                    \
+        gather_##width##_##size(block, group, (uint32_t)slot, field, out);                         \
+        return
+
+static void gather_group(const walked_block *block, const path_group *group, int slot,
+                         const encap_column *column, uint8_t *out)
+{
+    uint32_t kind = ENCAP_NONE;
+    if (slot >= 0)
+        kind = block->layers[block->members[group->begin]].kind[slot];
+    const encap_field *field = slot >= 0 ? field_for(column, kind) : NULL;
+    if (!field && column->form <= ENCAP_PRESENCE) {
+        gather_nothing(block, group, column->size, out);
+        return;
+    }
+    if (column->form == ENCAP_VALUE && !field->optional)
         switch (field->width * 16 + column->size) {
             FIXED(1, 1);
             FIXED(2, 1);
@@ -241,9 +355,23 @@ INLINE void gather(const walked_rows *rows, const encap_column *column, uint8_t 
             FIXED(4, 4);
             FIXED(8, 4);
             FIXED(8, 8);
-        default: break;
+        default:
+            break;
         }
-    gather_any(rows, column, out);
+    gather_any(block, group, slot, kind, field, column, out);
+}
+
+/* One column of a block. `slots` are those of the column, `stride` apart, for `paths` paths. */
+static void gather(const walked_block *block, const int8_t *slots, uint64_t stride, uint64_t paths,
+                   const encap_column *column, uint8_t *out)
+{
+    for (uint32_t i = 0; i < block->group_count; i++) {
+        const path_group *group = &block->groups[i];
+        int slot = group->path < paths
+                       ? slots[group->path * stride]
+                       : find_slot(block->layers[block->members[group->begin]].kind, column);
+        gather_group(block, group, slot, column, out);
+    }
 }
 
 void encap_gather(const encap_batch *batch, uint64_t begin, uint64_t end, const encap_paths *paths,
@@ -252,29 +380,36 @@ void encap_gather(const encap_batch *batch, uint64_t begin, uint64_t end, const 
 {
     if (!rows_exist(batch, begin, end))
         return;
-    walked_rows rows = {batch, begin, end - begin, layers + begin, path_ids + begin,
-                        slots, 1,     paths->count};
-    gather(&rows, column, out + begin * column->size);
+    walked_block block;
+    for (uint64_t first = begin; first < end; first += BLOCK) {
+        block.count = (uint32_t)(end - first < BLOCK ? end - first : BLOCK);
+        block.layers = layers + first;
+        block.path_ids = path_ids + first;
+        take_frames(&block, batch, first);
+        gather(&block, slots, 1, paths->count, column, out + first * column->size);
+    }
 }
 
 /* Walk and gather in blocks, so that each packet's headers come from memory once. */
 INLINE void columns_rows(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
                          uint64_t end, encap_paths *paths, int8_t *slots,
-                         const encap_column *columns, uint32_t column_count, uint8_t *const *outs)
+                         const encap_column *columns, uint32_t column_count, uint8_t *const *outs,
+                         rows_kernel *walk_rows)
 {
     encap_layers layers[BLOCK];
     uint16_t path_ids[BLOCK];
+    walked_block block;
     uint32_t known = 0;
+    block.layers = layers;
+    block.path_ids = path_ids;
     for (uint64_t first = begin; first < end; first += BLOCK) {
-        uint64_t count = end - first < BLOCK ? end - first : BLOCK;
-        for (uint64_t i = 0; i < count; i++) {
-            prefetch_headers(batch, first + i, end);
-            path_ids[i] = parse_row(batch, rules, first + i, paths, &layers[i]);
-        }
+        block.count = (uint32_t)(end - first < BLOCK ? end - first : BLOCK);
+        walk_rows(batch, rules, first, first + block.count, end, paths, layers, path_ids);
         encap_find_slots(paths, known, columns, column_count, slots);
         known = paths->count;
-        walked_rows rows = {batch, first, count, layers, path_ids, slots, column_count, known};
-        for (uint32_t column = 0; column < column_count; column++, rows.slots++)
-            gather(&rows, &columns[column], outs[column] + first * columns[column].size);
+        take_frames(&block, batch, first);
+        for (uint32_t i = 0; i < column_count; i++)
+            gather(&block, slots + i, column_count, known, &columns[i],
+                   outs[i] + first * columns[i].size);
     }
 }

@@ -12,8 +12,7 @@ typedef struct implementation {
     void (*checksums)(const encap_batch *batch, uint64_t begin, uint64_t end, uint16_t *sums);
     int (*compact)(const encap_batch *batch, uint64_t begin, uint64_t end, const int64_t *targets,
                    uint8_t *out, uint64_t out_size);
-    void (*parse)(const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,
-                  encap_paths *paths, encap_layers *layers, uint16_t *path_ids);
+    rows_kernel *rows;
     void (*columns)(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
                     uint64_t end, encap_paths *paths, int8_t *slots, const encap_column *columns,
                     uint32_t column_count, uint8_t *const *outs);
@@ -47,18 +46,19 @@ typedef struct implementation {
     {                                                                                              \
         return compact_rows(batch, begin, end, targets, out, out_size, copy_##variant);            \
     }                                                                                              \
-    ATTRIBUTES static void variant##_parse(const encap_batch *batch, const encap_rules *rules,     \
-                                           uint64_t begin, uint64_t end, encap_paths *paths,       \
-                                           encap_layers *layers, uint16_t *path_ids)               \
+    ATTRIBUTES static void variant##_rows(                                                         \
+        const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,          \
+        uint64_t last, encap_paths *paths, encap_layers *layers, uint16_t *path_ids)               \
     {                                                                                              \
-        parse_rows(batch, rules, begin, end, paths, layers, path_ids);                             \
+        parse_rows(batch, rules, begin, end, last, paths, layers, path_ids);                       \
     }                                                                                              \
     ATTRIBUTES static void variant##_columns(const encap_batch *batch, const encap_rules *rules,   \
                                              uint64_t begin, uint64_t end, encap_paths *paths,     \
                                              int8_t *slots, const encap_column *columns,           \
                                              uint32_t column_count, uint8_t *const *outs)          \
     {                                                                                              \
-        columns_rows(batch, rules, begin, end, paths, slots, columns, column_count, outs);         \
+        columns_rows(batch, rules, begin, end, paths, slots, columns, column_count, outs,          \
+                     variant##_rows);                                                              \
     }                                                                                              \
     ATTRIBUTES static uint64_t variant##_decap(                                                    \
         const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,          \
@@ -69,7 +69,7 @@ typedef struct implementation {
 
 #define ROW(variant)                                                                               \
     {#variant,          variant##_supported, variant##_sum,     variant##_copy_sum,                \
-     variant##_copy,    variant##_checksums, variant##_compact, variant##_parse,                   \
+     variant##_copy,    variant##_checksums, variant##_compact, variant##_rows,                    \
      variant##_columns, variant##_decap}
 
 KERNELS(generic, )
@@ -201,7 +201,8 @@ void encap_parse(const encap_batch *batch, const encap_rules *rules, uint64_t be
                  encap_paths *paths, encap_layers *layers, uint16_t *path_ids)
 {
     if (rows_exist(batch, begin, end))
-        current_implementation()->parse(batch, rules, begin, end, paths, layers, path_ids);
+        current_implementation()->rows(batch, rules, begin, end, end, paths, layers + begin,
+                                       path_ids + begin);
 }
 
 void encap_columns(const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,

@@ -1,6 +1,8 @@
 /* Batches of packets through the walk: layers with interned paths, and the
  * inner packets of tunnels. */
 
+#define ROUND 16 /* rows walked before their paths are looked up */
+
 INLINE uint32_t linktype_of(const encap_batch *batch, uint64_t row)
 {
     return batch->linktypes[row * batch->linktype_step];
@@ -11,6 +13,9 @@ INLINE void begin_row(walk *w, const encap_batch *batch, uint64_t row)
     const frame_span frame = row_octets(batch, row);
     w->frame = frame.at;
     w->end = (uint32_t)frame.size;
+    w->layers->status_offset = 0;
+    w->layers->count = w->layers->status = 0;
+    w->layers->status_layer = w->layers->reserved = 0;
 }
 
 /* The id of a path, which is added when it is new and there is room. */
@@ -36,42 +41,47 @@ INLINE uint16_t intern(encap_paths *paths, const uint64_t kinds[2])
     }
 }
 
-/* The octets of kinds[] in memory order, whatever the byte order of the machine. */
-INLINE uint64_t memory_order(uint64_t word)
+/* Fills *layers from row `row`, whose first header is `kind`. */
+INLINE void parse_row(const encap_batch *batch, const encap_rules *rules, uint64_t row,
+                      uint32_t kind, encap_layers *layers)
 {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return SWAP64(word);
-#else
-    return word;
-#endif
-}
-
-/* Fills layers[0] from row `row`; gives its path id. */
-INLINE uint16_t parse_row(const encap_batch *batch, const encap_rules *rules, uint64_t row,
-                          encap_paths *paths, encap_layers *layers)
-{
-    walk w = {.rules = rules, .layers = layers};
+    walk w = {.rules = rules, .recording = 1, .layers = layers};
+    memset(layers->kind, 0, sizeof layers->kind);
     begin_row(&w, batch, row);
-    walk_packet(&w, linktype_of(batch, row));
-    w.kinds[0] = memory_order(w.kinds[0]);
-    w.kinds[1] = memory_order(w.kinds[1]);
-    memcpy(layers->kind, w.kinds, sizeof w.kinds);
+    walk_packet(&w, kind);
     layers->payload = w.at;
     layers->end = w.end;
-    layers->status_offset = w.status_offset;
     layers->count = (uint8_t)w.count;
-    layers->status = (uint8_t)w.status;
-    layers->status_layer = (uint8_t)w.status_layer;
-    layers->reserved = 0;
-    return intern(paths, w.kinds);
 }
 
+/* parse_rows below, compiled for one CPU variant. */
+typedef void rows_kernel(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
+                         uint64_t end, uint64_t last, encap_paths *paths, encap_layers *layers,
+                         uint16_t *path_ids);
+
+/* Rows [begin, end) into layers[0] and path_ids[0] on. The kinds of a row are written octet by
+ * octet; reading them back as words waits until they have reached the cache, so it is done a
+ * round later. */
 INLINE void parse_rows(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
-                       uint64_t end, encap_paths *paths, encap_layers *layers, uint16_t *path_ids)
+                       uint64_t end, uint64_t last, encap_paths *paths, encap_layers *layers,
+                       uint16_t *path_ids)
 {
-    for (uint64_t row = begin; row < end; row++) {
-        prefetch_headers(batch, row, end);
-        path_ids[row] = parse_row(batch, rules, row, paths, &layers[row]);
+    uint32_t kind = begin < end ? first_of(rules, linktype_of(batch, begin)) : (uint32_t)ENCAP_NONE;
+    uint32_t reach = 0;
+    for (uint64_t first = begin; first < end; first += ROUND) {
+        uint64_t count = end - first < ROUND ? end - first : ROUND;
+        for (uint64_t i = 0; i < count; i++) {
+            prefetch_headers(batch, first + i, last, reach);
+            if (batch->linktype_step)
+                kind = first_of(rules, linktype_of(batch, first + i));
+            parse_row(batch, rules, first + i, kind, &layers[first - begin + i]);
+        }
+        reach = layers[first - begin].payload;
+        for (uint64_t i = first - begin; i < first - begin + count; i++) {
+            uint64_t kinds[2];
+            memcpy(kinds, layers[i].kind, sizeof kinds);
+            path_ids[i] = intern(paths, kinds);
+        }
     }
 }
 
@@ -79,13 +89,15 @@ INLINE void parse_rows(const encap_batch *batch, const encap_rules *rules, uint6
 INLINE void unwrap_row(const encap_batch *batch, const encap_rules *rules, uint64_t row,
                        uint32_t tunnels, uint32_t depth, inner_packet *inner)
 {
-    walk w = {.rules = rules, .inner = inner, .tunnels = tunnels, .depth = depth};
+    encap_layers status;
+    walk w = {
+        .rules = rules, .layers = &status, .inner = inner, .tunnels = tunnels, .depth = depth};
     begin_row(&w, batch, row);
     w.wire_end = batch->wire_lengths[row] > w.end ? batch->wire_lengths[row] : w.end;
     *inner = (inner_packet){.length = w.end,
                             .linktype = (uint16_t)linktype_of(batch, row),
                             .wire_length = batch->wire_lengths[row]};
-    walk_packet(&w, inner->linktype);
+    walk_packet(&w, first_of(rules, inner->linktype));
 }
 
 INLINE uint64_t unwrap_rows(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
@@ -95,7 +107,7 @@ INLINE uint64_t unwrap_rows(const encap_batch *batch, const encap_rules *rules, 
     uint64_t written = begin;
     for (uint64_t row = begin; row < end; row++) {
         inner_packet inner;
-        prefetch_headers(batch, row, end);
+        prefetch_headers(batch, row, end, 0);
         unwrap_row(batch, rules, row, wanted->tunnels, wanted->depth, &inner);
         if (!inner.found && !wanted->keep)
             continue;

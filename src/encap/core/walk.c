@@ -19,7 +19,7 @@
 #define LINKTYPE_RAW 101
 
 /* ENCAP_TUNNEL_GRE and the like, of a header. */
-#define TUNNEL_BIT(kind) (1u << ((kind)-ENCAP_GRE))
+#define TUNNEL_BIT(kind) (1u << ((kind) - ENCAP_GRE))
 
 /* Where the inner packet is. */
 typedef struct inner_packet {
@@ -30,36 +30,41 @@ typedef struct inner_packet {
     uint64_t wire_length;
 } inner_packet;
 
+/* Few enough members to stay in registers. What stops a walk is rare and goes to memory at once. */
 typedef struct walk {
     const encap_rules *rules;
     const uint8_t *frame;
     uint32_t at;          /* start of the next header */
     uint32_t end;         /* end of what the outer lengths and the capture leave */
-    uint64_t wire_end;    /* the same, had nothing been cut by the capture */
-    uint64_t kinds[2];    /* encap_layers.kind, built in registers */
-    uint32_t count;
+    uint32_t count;       /* headers so far */
+    encap_layers *layers;
+    int recording;        /* a constant: 0 when only a tunnel is looked for */
+    /* Only when a tunnel is looked for: */
+    inner_packet *inner;
+    uint64_t wire_end;    /* like `end`, had nothing been cut by the capture */
     uint32_t network;     /* 4 or 6 when this packet already has an IP header, else 0 */
-    uint32_t incomplete;  /* 1 + slot of the header that says: a first fragment */
-    uint32_t status;
-    uint32_t status_layer;
-    uint32_t status_offset;
-    encap_layers *layers; /* NULL when only a tunnel is looked for */
-    inner_packet *inner;   /* NULL when the whole packet is wanted */
     uint32_t tunnels;     /* which tunnels to stop at, and how many more of them */
     uint32_t depth;
 } walk;
 
+/* Notes what stops the walk: at the header in slot `slot`, which starts at `w->at`. */
+INLINE uint32_t stop(walk *w, uint32_t status, uint32_t slot)
+{
+    w->layers->status = (uint8_t)status;
+    w->layers->status_layer = (uint8_t)slot;
+    w->layers->status_offset = w->at;
+    return ENCAP_NONE;
+}
+
 /* The header's address when its `fixed` octets are there; it is a layer then. */
 INLINE const uint8_t *enter(walk *w, uint32_t kind, uint32_t fixed)
 {
-    if (UNLIKELY(w->end - w->at < fixed)) {
-        w->status = ENCAP_TRUNCATED;
-        w->status_layer = w->count;
-        w->status_offset = w->at;
+    if (UNLIKELY(w->count == ENCAP_MAX_LAYERS || w->end - w->at < fixed)) {
+        stop(w, w->count == ENCAP_MAX_LAYERS ? ENCAP_DEPTH : ENCAP_TRUNCATED, w->count);
         return NULL;
     }
-    if (w->layers) {
-        w->kinds[w->count >> 3] |= (uint64_t)kind << (8 * (w->count & 7));
+    if (w->recording) {
+        w->layers->kind[w->count] = (uint8_t)kind;
         w->layers->offset[w->count] = (uint16_t)w->at;
     }
     w->count++;
@@ -69,11 +74,15 @@ INLINE const uint8_t *enter(walk *w, uint32_t kind, uint32_t fixed)
 /* Ends the walk at the header just entered, whose first `fixed` octets are all that counts. */
 INLINE uint32_t broken(walk *w, uint32_t status, uint32_t fixed)
 {
-    w->status = status;
-    w->status_layer = w->count - 1;
-    w->status_offset = w->at;
+    stop(w, status, w->count - 1);
     w->at += fixed;
     return ENCAP_NONE;
+}
+
+/* True after the header of a first fragment. */
+INLINE int incomplete(const walk *w)
+{
+    return w->layers->status == ENCAP_INCOMPLETE;
 }
 
 /* Octets from the start of the next header to the end of what is there. */
@@ -87,7 +96,7 @@ INLINE void limit(walk *w, uint32_t length)
 {
     if (length < left(w))
         w->end = w->at + length;
-    if ((uint64_t)w->at + length < w->wire_end)
+    if (!w->recording && (uint64_t)w->at + length < w->wire_end)
         w->wire_end = (uint64_t)w->at + length;
 }
 
@@ -101,7 +110,7 @@ INLINE uint32_t by_version(const walk *w)
 /* Notes that an inner packet starts at `w->at`; true when the walk shall end there. */
 INLINE int tunnel(walk *w, uint32_t bit, uint16_t linktype)
 {
-    if (!w->inner || !(w->tunnels & bit))
+    if (w->recording || !(w->tunnels & bit))
         return 0;
     w->inner->found = 1;
     w->inner->start = w->at;
@@ -219,24 +228,19 @@ INLINE uint32_t step_arp(walk *w)
 
 /* --- IP -------------------------------------------------------------------- */
 
-/* True for what may follow in a first fragment: no tunnel is entered in it. */
-INLINE int opens_tunnel(const walk *w, uint32_t kind)
-{
-    return kind == ENCAP_GRE || (w->network && (kind == ENCAP_IPV4 || kind == ENCAP_IPV6));
-}
-
-/* What follows the IP protocol `number`. */
+/* What follows the IP protocol `number`; in a first fragment no tunnel does. */
 INLINE uint32_t after_protocol(const walk *w, uint32_t number)
 {
     uint32_t kind = w->rules->protocol[number & 0xff];
-    return UNLIKELY(w->incomplete) && opens_tunnel(w, kind) ? (uint32_t)ENCAP_NONE : kind;
+    if (incomplete(w) && (kind == ENCAP_GRE || kind == ENCAP_IPV4 || kind == ENCAP_IPV6))
+        return ENCAP_NONE;
+    return kind;
 }
 
 /* The header just entered, `size` octets long, says that its datagram is a fragment. */
 INLINE uint32_t fragmented(walk *w, uint32_t size, uint32_t offset, uint32_t protocol)
 {
-    w->incomplete = w->count;
-    w->status_offset = w->at;
+    stop(w, ENCAP_INCOMPLETE, w->count - 1);
     w->at += size;
     return offset ? (uint32_t)ENCAP_NONE : after_protocol(w, protocol);
 }
@@ -244,13 +248,18 @@ INLINE uint32_t fragmented(walk *w, uint32_t size, uint32_t offset, uint32_t pro
 INLINE uint32_t step_ipv4(walk *w)
 {
     static const uint32_t stops[2] = {ENCAP_TUNNEL_IPIP, ENCAP_TUNNEL_IP6TNL};
-    if (w->network && tunnel(w, stops[w->network == 6], LINKTYPE_RAW))
+    if (!w->recording && w->network && tunnel(w, stops[w->network == 6], LINKTYPE_RAW))
         return ENCAP_NONE;
     const uint8_t *header = enter(w, ENCAP_IPV4, 20);
     if (!header)
         return ENCAP_NONE;
-    uint32_t size = (header[0] & 15u) * 4, total = load_be16(header + 2);
-    if (header[0] >> 4 != 4 || size < 20 || (total && total < size))
+    uint32_t size = 20, total = load_be16(header + 2);
+    if (UNLIKELY(header[0] != 0x45)) { /* so that usually nothing waits for the length */
+        size = (header[0] & 15u) * 4;
+        if (header[0] >> 4 != 4 || size < 20)
+            return broken(w, ENCAP_MALFORMED, 20);
+    }
+    if (total < size && total)
         return broken(w, ENCAP_MALFORMED, 20);
     if (size > left(w))
         return broken(w, ENCAP_TRUNCATED, 20);
@@ -261,13 +270,14 @@ INLINE uint32_t step_ipv4(walk *w)
     if (UNLIKELY(fragment))
         return fragmented(w, size, fragment & 0x1fff, header[9]);
     w->at += size;
-    return after_protocol(w, header[9]);
+    return w->rules
+        ->protocol[header[9]]; /* nothing is entered behind a fragment, so this is none */
 }
 
 INLINE uint32_t step_ipv6(walk *w)
 {
     static const uint32_t stops[2] = {ENCAP_TUNNEL_SIT, ENCAP_TUNNEL_IP6TNL};
-    if (w->network && tunnel(w, stops[w->network == 6], LINKTYPE_RAW))
+    if (!w->recording && w->network && tunnel(w, stops[w->network == 6], LINKTYPE_RAW))
         return ENCAP_NONE;
     const uint8_t *header = enter(w, ENCAP_IPV6, 40);
     if (!header)
@@ -279,12 +289,14 @@ INLINE uint32_t step_ipv6(walk *w)
         limit(w, 40 + payload);
     w->network = 6;
     w->at += 40;
-    return after_protocol(w, header[6]);
+    return w->rules->protocol[header[6]];
 }
 
 /* Hop-by-hop and destination options, and routing: RFC 8200 section 4. */
-INLINE uint32_t step_extension(walk *w, uint32_t kind, uint32_t fixed)
+INLINE uint32_t step_extension(walk *w, uint32_t kind)
 {
+    /* One piece of code for the three: which of them comes next cannot be predicted. */
+    uint32_t fixed = kind == ENCAP_ROUTING ? 4 : 2;
     const uint8_t *header = enter(w, kind, fixed);
     if (!header)
         return ENCAP_NONE;
@@ -356,7 +368,7 @@ INLINE uint32_t step_udp(walk *w)
     if (LIKELY(length))
         limit(w, length);
     w->at += 8;
-    if (UNLIKELY(w->incomplete))
+    if (incomplete(w))
         return ENCAP_NONE;
     uint32_t kind = w->rules->port[load_be16(header + 2)];
     if (UNLIKELY(kind == ENCAP_ESP) && (left(w) < 4 || !load_be32(header + 8)))
@@ -480,65 +492,133 @@ INLINE uint32_t step_erspan(walk *w)
 
 /* --- the walk ---------------------------------------------------------------- */
 
-/* What a frame of this link type begins with; ENCAP_NONE and a status when that is not known. */
-INLINE uint32_t first_kind(walk *w, uint32_t linktype)
+/* What frames of this link type begin with: a kind, BY_VERSION or ENCAP_NONE. */
+INLINE uint32_t first_of(const encap_rules *rules, uint32_t linktype)
 {
-    uint32_t kind = linktype < ENCAP_LINKTYPES ? w->rules->linktype[linktype] : (uint32_t)ENCAP_NONE;
-    if (kind == BY_VERSION)
-        return by_version(w) == ENCAP_IPV6 ? ENCAP_IPV6 : ENCAP_IPV4;
+    return linktype < ENCAP_LINKTYPES ? rules->linktype[linktype] : (uint32_t)ENCAP_NONE;
+}
+
+/* The one loop. What usually follows a header is reached by a plain branch: going through the
+ * switch costs an indirect jump, which takes as long as a header. */
+INLINE void walk_packet(walk *w, uint32_t kind)
+{
     if (kind == ENCAP_NONE)
-        w->status = ENCAP_UNSUPPORTED;
-    return kind;
-}
-
-INLINE uint32_t step(walk *w, uint32_t kind)
-{
-    switch (kind) {
-    case ENCAP_ETH: return step_eth(w);
-    case ENCAP_SLL: return step_cooked(w, ENCAP_SLL, 16, 14);
-    case ENCAP_SLL2: return step_cooked(w, ENCAP_SLL2, 20, 0);
-    case ENCAP_NULL: return step_null(w);
-    case ENCAP_LLC: return step_llc(w);
-    case ENCAP_VLAN: return step_vlan(w);
-    case ENCAP_ARP: return step_arp(w);
-    case ENCAP_MPLS: return step_mpls(w);
-    case ENCAP_IPV4: return step_ipv4(w);
-    case ENCAP_IPV6: return step_ipv6(w);
-    case ENCAP_HOPOPT: return step_extension(w, ENCAP_HOPOPT, 2);
-    case ENCAP_ROUTING: return step_extension(w, ENCAP_ROUTING, 4);
-    case ENCAP_FRAGMENT: return step_fragment(w);
-    case ENCAP_DSTOPTS: return step_extension(w, ENCAP_DSTOPTS, 2);
-    case ENCAP_AH: return step_ah(w);
-    case ENCAP_ESP: return step_last(w, ENCAP_ESP, 8);
-    case ENCAP_ICMP: return step_last(w, ENCAP_ICMP, 8);
-    case ENCAP_ICMPV6: return step_last(w, ENCAP_ICMPV6, 8);
-    case ENCAP_IGMP: return step_last(w, ENCAP_IGMP, 8);
-    case ENCAP_TCP: return step_tcp(w);
-    case ENCAP_UDP: return step_udp(w);
-    case ENCAP_SCTP: return step_last(w, ENCAP_SCTP, 12);
-    case ENCAP_GRE: return step_gre(w);
-    case ENCAP_ERSPAN: return step_erspan(w);
-    case ENCAP_VXLAN: return step_vxlan(w);
-    case ENCAP_GPE: return step_gpe(w);
-    case ENCAP_GENEVE: return step_geneve(w);
-    default: return ENCAP_NONE;
-    }
-}
-
-INLINE void walk_packet(walk *w, uint32_t linktype)
-{
-    uint32_t kind = first_kind(w, linktype);
-    while (kind != ENCAP_NONE) {
-        if (UNLIKELY(w->count == ENCAP_MAX_LAYERS)) {
-            w->status = ENCAP_DEPTH;
-            w->status_layer = w->count;
-            w->status_offset = w->at;
+        stop(w, ENCAP_UNSUPPORTED, 0);
+    if (kind == BY_VERSION)
+        kind = by_version(w) == ENCAP_IPV6 ? ENCAP_IPV6 : ENCAP_IPV4;
+    for (;;) {
+        switch (kind) {
+        case ENCAP_ETH:
+        eth:
+            kind = step_eth(w);
+            if (LIKELY(kind == ENCAP_IPV4))
+                goto ipv4;
+            if (kind == ENCAP_IPV6)
+                goto ipv6;
             break;
+        case ENCAP_VLAN:
+            kind = step_vlan(w);
+            if (LIKELY(kind == ENCAP_IPV4))
+                goto ipv4;
+            break;
+        case ENCAP_IPV4:
+        ipv4:
+            kind = step_ipv4(w);
+            if (kind == ENCAP_TCP)
+                goto tcp;
+            if (kind == ENCAP_UDP)
+                goto udp;
+            break;
+        case ENCAP_IPV6:
+        ipv6:
+            kind = step_ipv6(w);
+            if (kind == ENCAP_TCP)
+                goto tcp;
+            if (kind == ENCAP_UDP)
+                goto udp;
+            break;
+        case ENCAP_UDP:
+        udp:
+            kind = step_udp(w);
+            if (kind == ENCAP_NONE)
+                return;
+            if (kind == ENCAP_VXLAN)
+                goto vxlan;
+            break;
+        case ENCAP_VXLAN:
+        vxlan:
+            kind = step_vxlan(w);
+            if (LIKELY(kind == ENCAP_ETH))
+                goto eth;
+            break;
+        case ENCAP_GENEVE:
+            kind = step_geneve(w);
+            if (LIKELY(kind == ENCAP_ETH))
+                goto eth;
+            break;
+        case ENCAP_GRE:
+            kind = step_gre(w);
+            if (LIKELY(kind == ENCAP_IPV4))
+                goto ipv4;
+            if (kind == ENCAP_ETH)
+                goto eth;
+            break;
+        case ENCAP_TCP:
+        tcp:
+            step_tcp(w);
+            return;
+        case ENCAP_HOPOPT:
+        case ENCAP_ROUTING:
+        case ENCAP_DSTOPTS:
+            kind = step_extension(w, kind);
+            break;
+        case ENCAP_SLL:
+            kind = step_cooked(w, ENCAP_SLL, 16, 14);
+            break;
+        case ENCAP_SLL2:
+            kind = step_cooked(w, ENCAP_SLL2, 20, 0);
+            break;
+        case ENCAP_NULL:
+            kind = step_null(w);
+            break;
+        case ENCAP_LLC:
+            kind = step_llc(w);
+            break;
+        case ENCAP_ARP:
+            kind = step_arp(w);
+            break;
+        case ENCAP_MPLS:
+            kind = step_mpls(w);
+            break;
+        case ENCAP_FRAGMENT:
+            kind = step_fragment(w);
+            break;
+        case ENCAP_AH:
+            kind = step_ah(w);
+            break;
+        case ENCAP_ESP:
+            kind = step_last(w, ENCAP_ESP, 8);
+            break;
+        case ENCAP_ICMP:
+            kind = step_last(w, ENCAP_ICMP, 8);
+            break;
+        case ENCAP_ICMPV6:
+            kind = step_last(w, ENCAP_ICMPV6, 8);
+            break;
+        case ENCAP_IGMP:
+            kind = step_last(w, ENCAP_IGMP, 8);
+            break;
+        case ENCAP_SCTP:
+            kind = step_last(w, ENCAP_SCTP, 12);
+            break;
+        case ENCAP_ERSPAN:
+            kind = step_erspan(w);
+            break;
+        case ENCAP_GPE:
+            kind = step_gpe(w);
+            break;
+        default:
+            return;
         }
-        kind = step(w, kind);
-    }
-    if (UNLIKELY(w->incomplete) && w->status == ENCAP_OK) {
-        w->status = ENCAP_INCOMPLETE;
-        w->status_layer = w->incomplete - 1;
     }
 }
