@@ -161,7 +161,7 @@ def test_other_modules_that_are_missing_are_no_secret(monkeypatch: pytest.Monkey
 
 
 def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(encap.Packets, "decap", interrupt)

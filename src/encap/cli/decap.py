@@ -57,19 +57,22 @@ def decap(path: str, out: str, wish: Wish, **options: Any) -> int:
 
 
 def unwrap(packets: Packets, wish: Wish, tally: Tally) -> Packets:
-    """The inner packets of a batch, and those that are kept as they are."""
+    """The inner packets of a batch, and those that are kept as they are.
+
+    By one thread: the batch is in the cache of this core, and the other one writes.
+    """
     bound = packets.with_ports(wish.ports) if wish.ports else packets
     foreign = _of_other_ids(bound, wish) if wish.ids else None
     if foreign is not None and not foreign.any():
         foreign = None
     others = "keep" if wish.keep else "drop"
     if foreign is None:
-        inner = bound.decap(wish.kind, wish.depth, others)
+        inner = bound.decap(wish.kind, wish.depth, others, threads=1)
     elif wish.keep:
-        inner = _restored(bound, bound.decap(wish.kind, wish.depth, others), foreign)
+        inner = _restored(bound, bound.decap(wish.kind, wish.depth, others, threads=1), foreign)
     else:
         bound = bound[~foreign]
-        inner = bound.decap(wish.kind, wish.depth, others)
+        inner = bound.decap(wish.kind, wish.depth, others, threads=1)
     left = _left(bound, inner, foreign if wish.keep else None)
     tally.packets += len(packets)
     if foreign is not None:
@@ -86,7 +89,7 @@ def _of_other_ids(packets: Packets, wish: Wish) -> Mask:
     rows, rest = np.arange(len(packets)), packets
     for index in range(MOST_TUNNELS):
         kind, number, there = rest.columns(
-            f"tunnel[{index}].kind", f"tunnel[{index}].id", f"tunnel[{index}].id?"
+            f"tunnel[{index}].kind", f"tunnel[{index}].id", f"tunnel[{index}].id?", threads=1
         ).values()
         wanted = kind != 0 if wish.kind is None else kind == KINDS.index(wish.kind)
         found[rows[wanted & ~(there & np.isin(number, wish.ids))]] = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -154,7 +155,7 @@ class Survey:
             paths = paths + named
             for path, length in zip(named, packets.lengths[rows].tolist(), strict=True):
                 self._count_path(path, 1, length)
-        return max((len(split(path.split("/")).tunnels) for path in set(paths)), default=0)
+        return max(map(tunnel_count, set(paths)), default=0)
 
     def _count_path(self, path: str, count: int, octets: int) -> None:
         if path not in self.paths and len(self.paths) >= MOST_PATHS:
@@ -257,6 +258,12 @@ class Survey:
             "distinct_ids": len(ids),
             "ids": [{"id": number, "packets": n} for number, n in ids.most_common(top)],
         }
+
+
+@lru_cache(maxsize=4096)
+def tunnel_count(path: str) -> int:
+    """How many tunnels a path has."""
+    return len(split(path.split("/")).tunnels)
 
 
 def tunnel_kinds(path: str) -> list[str]:

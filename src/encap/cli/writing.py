@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -14,30 +15,34 @@ from encap.packets import Packets
 __all__ = ["Writing"]
 
 
-class Writing:
-    """Hands batches to `write`, in order, one behind; a context manager.
+MOST_WAITING = 2  # batches: with one, each thread waits for the other to wake up
 
-    What `write` raises is raised by the call after, or at the end.
+
+class Writing:
+    """Hands batches to `write`, in order, a little behind; a context manager.
+
+    What `write` raises is raised by a later call, or at the end.
     To a pipe every batch goes at once, and by this thread: somebody waits for it.
     """
 
     def __init__(self, sink: Sink, write: Callable[[Packets], None]) -> None:
         self._write = write
-        self._last: Future[None] | None = None
+        self._waiting: deque[Future[None]] = deque()
         behind = sink._writer._temporary is not None and thread_count() > 1
         self._thread = ThreadPoolExecutor(1, "encap-writing") if behind else None
 
     def put(self, packets: Packets) -> None:
-        """Write a batch, some time before the one after the next is put."""
+        """Write a batch, at once or soon."""
         if self._thread is None:
             self._write(packets)
             return
-        self._wait()
-        self._last = self._thread.submit(self._write, packets)
+        self._wait(MOST_WAITING - 1)
+        self._waiting.append(self._thread.submit(self._write, packets))
 
-    def _wait(self) -> None:
-        if self._last is not None:
-            self._last.result()
+    def _wait(self, most: int) -> None:
+        """Until no more than `most` batches are still to be written."""
+        while len(self._waiting) > most:
+            self._waiting.popleft().result()
 
     def __enter__(self) -> Self:
         return self
@@ -49,6 +54,6 @@ class Writing:
         trace: TracebackType | None,
     ) -> None:
         if self._thread is not None:
-            self._thread.shutdown()
+            self._thread.shutdown(cancel_futures=kind is not None)
         if kind is None:
-            self._wait()
+            self._wait(0)
