@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import importlib
 import io
 import os
 import re
@@ -167,6 +168,20 @@ def test_examples_are_typed(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", HEADERS)
+def test_a_diagram_draws_every_bit_once(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    diagram = importlib.import_module("bit_diagram").diagram
+    fields = header_class(path).fields.values()
+    lines = [line.strip() for line in diagram(header_class(path)).splitlines()]
+    boxes = [box for line in lines if line[0] == "|" for box in line[1:-1].split("|")]
+    assert sum((len(box) + 1) // 2 for box in boxes) == sum(field.bits for field in fields)
+    assert sum(line[0] == "/" for line in lines) == sum(
+        field.variable is not None for field in fields
+    )
+    assert max(map(len, lines)) <= 65
 
 
 def test_every_public_name_is_in_the_reference() -> None:

@@ -1,7 +1,4 @@
-"""`{headers}` and `{fields}`: every header on a page, drawn and listed from its one description.
-
-    {headers}   a section for each header: docstring, diagram, fields, what leads to it
-    {diagram}   the diagram of the header that is named, alone
+"""`{headers}`: a section for each header, drawn and listed from its one description.
 
 Nothing about a protocol is written here; it all comes from `encap.headers`.
 """
@@ -124,16 +121,6 @@ def numbers(path: str) -> list[str]:
     return found
 
 
-class Diagram(SphinxDirective):
-    """The bit diagram of one header."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        text = diagram(header_class(self.arguments[0]))
-        return [nodes.literal_block(text, text, language="none")]
-
-
 class Headers(SphinxDirective):
     """A section for each header, or for each known Geneve option."""
 
@@ -179,6 +166,5 @@ class Headers(SphinxDirective):
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_directive("diagram", Diagram)
     app.add_directive("headers", Headers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
