@@ -48,6 +48,7 @@ docs: $(VENV)/.with-docs
 
 bench: $(VENV)/.with-test
 	$(PY) -m pytest -n 0 --benchmark-only benchmarks $(PYTEST_ARGS)
+	$(PY) benchmarks/figures.py
 
 # --- the environment ----------------------------------------------------------
 

@@ -4,8 +4,8 @@
 
 Needs a quiet machine and a few minutes. Reference and candidate take turns in one process, at
 least 15 rounds; what is reported is least time by least time. The table goes to standard output,
-all figures to build/bench/figures.json, where groups that are not measured keep what they have;
-`--markdown` puts that into docs/performance.md.
+all figures to build/bench/figures.json, where groups that are not measured keep what they have.
+`--markdown` puts that file into docs/performance.md; alone, it measures nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from encap import implementations
@@ -75,18 +76,13 @@ def put_into_page(results: dict[str, dict[str, object]]) -> None:
     PAGE.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}")
 
 
-def main(words: list[str]) -> int:
-    wanted = [word for word in words if word != "--markdown"]
-    unknown = [word for word in wanted if word not in GROUPS]
-    if unknown:
-        print(f"there are {', '.join(GROUPS)}, not {', '.join(unknown)}", file=sys.stderr)
-        return 2
-    results = load()
+def measure(names: Iterable[str]) -> None:
+    """Measure these groups, show them, and keep them with those measured before."""
     print(machine())
     if os.getloadavg()[0] > QUIET:
         print(f"the machine is busy, its load is {os.getloadavg()[0]:.1f}: measure again")
-    missed = 0
-    for name in wanted or (() if words else GROUPS):
+    results, missed = load(), 0
+    for name in names:
         report, load_before = Report(), os.getloadavg()[0]
         report.add(importlib.import_module(f"measure_{name}").measure())
         results[name] = {
@@ -99,8 +95,18 @@ def main(words: list[str]) -> int:
         missed += sum(figure.met is False for figure in report.figures)
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False))
     print(f"\n{missed} goals missed" if missed else "\nall goals met")
+
+
+def main(words: list[str]) -> int:
+    wanted = [word for word in words if word != "--markdown"]
+    unknown = [word for word in wanted if word not in GROUPS]
+    if unknown:
+        print(f"there are {', '.join(GROUPS)}, not {', '.join(unknown)}", file=sys.stderr)
+        return 2
+    if wanted or not words:
+        measure(wanted or GROUPS)
     if "--markdown" in words:
-        put_into_page(results)
+        put_into_page(load())
     return 0
 
 

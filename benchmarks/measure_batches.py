@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -226,6 +227,8 @@ def threads() -> Iterator[Figure]:
     layers = packets.parse(threads=1)
     columns = packets.columns(*NINE, threads=1)
     buffer = touched(packets.data.size)
+    halves = [Limit(packets[: len(packets) // 2]), Limit(packets[len(packets) // 2 :])]
+    pool = ThreadPoolExecutor(2)
     works = {
         f"{name} {number}": lambda work=work, number=number: work(number)
         for name, work in {
@@ -233,15 +236,22 @@ def threads() -> Iterator[Figure]:
             "columns": lambda number: packets.columns(*NINE, threads=number, out=columns),
             "decap": lambda number: packets.decap(threads=number),
             "decap(out=)": lambda number: packets.decap(threads=number, out=buffer),
+            "by hand": lambda number: list((map if number == 1 else pool.map)(Limit.walk, halves)),
         }.items()
         for number in (1, 2)
     }
-    times = interleaved(works)
+    with pool:
+        times = interleaved(works)
     group = "two threads beside one, vxlan"
-    for name, goal in (("parse", 1.5), ("columns", None), ("decap", None), ("decap(out=)", None)):
-        yield Figure.gains(
-            group, f"`{name}`", times, f"{name} 2", f"{name} 1", goal=goal, count=len(packets)
-        )
+    for what, name, goal in (
+        ("`parse`", "parse", 1.5),
+        ("`columns`", "columns", None),
+        ("`decap`", "decap", None),
+        ("`decap(out=)`", "decap(out=)", None),
+        ("the walk by hand: what the machine has to give", "by hand", None),
+    ):
+        two, one = f"{name} 2", f"{name} 1"
+        yield Figure.gains(group, what, times, two, one, goal=goal, count=len(packets))
 
 
 def measure() -> Iterator[Figure]:

@@ -9,8 +9,20 @@
 #endif
 
 enum { NO_TUNNEL, VXLAN, GENEVE, GRE, IPIP, SIT };
-enum { PROTOCOL_IPIP = 4, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PROTOCOL_SIT = 41, PROTOCOL_GRE = 47 };
-enum { TYPE_IPV4 = 0x0800, TYPE_IPV6 = 0x86DD, TYPE_VLAN = 0x8100, TYPE_QINQ = 0x88A8, TYPE_ETHERNET = 0x6558 };
+enum {
+    PROTOCOL_IPIP = 4,
+    PROTOCOL_TCP = 6,
+    PROTOCOL_UDP = 17,
+    PROTOCOL_SIT = 41,
+    PROTOCOL_GRE = 47
+};
+enum {
+    TYPE_IPV4 = 0x0800,
+    TYPE_IPV6 = 0x86DD,
+    TYPE_VLAN = 0x8100,
+    TYPE_QINQ = 0x88A8,
+    TYPE_ETHERNET = 0x6558
+};
 
 static inline uint16_t get16(const uint8_t *at)
 {
@@ -113,7 +125,8 @@ static inline void inside(const uint8_t *restrict packet, uint32_t length, uint3
     } else {
         return;
     }
-    if ((record->protocol == PROTOCOL_TCP || record->protocol == PROTOCOL_UDP) && at + 4 <= length) {
+    if ((record->protocol == PROTOCOL_TCP || record->protocol == PROTOCOL_UDP) &&
+        at + 4 <= length) {
         record->sport = get16(packet + at);
         record->dport = get16(packet + at + 2);
     }
