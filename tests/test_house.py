@@ -30,7 +30,7 @@ PURE = [
 FAST = [
     {"_ffi"},
     {"_lib", "implementations", "memory"},
-    {"packets", "layers", "walk", "columns", "decapsulate"},
+    {"packets", "layers", "walk", "columns", "decapsulate", "options"},
     {"filter", "rewrite", "fragments", "flow"},
     {"capture"},
     {"tunnels"},

@@ -8,5 +8,6 @@
 #include "core/walk.c"
 #include "core/parse.c"
 #include "core/columns.c"
+#include "core/options.c"
 #include "core/implementation.c"
 #include "core/capture.c"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from functools import total_ordering
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
@@ -17,6 +18,7 @@ from encap.errors import FieldError
 _MAC_TEXT = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}\Z")
 
 
+@total_ordering
 class MAC:
     """A 48-bit Ethernet address: immutable, ordered, hashable.
 

@@ -12,7 +12,8 @@ from encap import memory
 from encap._lib import Batch, ffi, lib, pointer, spread, take_out
 from encap.columns import Column, column, slot_column
 from encap.errors import FieldError
-from encap.names import OF_PACKETS
+from encap.layout import Field
+from encap.names import GROUPS, OF_PACKETS, parse_name
 from encap.registry import header_class
 from encap.walk import KINDS, OTHER, PathTable, Status, path_name, port_rules
 
@@ -47,17 +48,30 @@ class Layers:
     numbers the smallest unsigned integer that holds them, presence bool; 0 where absent.
     """
 
-    __slots__ = ("__weakref__", "_paths", "_records", "packets", "path_ids")
+    __slots__ = ("__weakref__", "_path_ids", "_paths", "_records", "packets")
 
     packets: Packets
-    path_ids: npt.NDArray[np.uint16]
-    """uint16[n]: the index in `paths` of each packet's path; 65535 where it is not among them."""
+    _records: Array
+    _path_ids: npt.NDArray[np.uint16]
+    _paths: PathTable
 
     def __init__(
         self, packets: Packets, records: Array, path_ids: npt.NDArray[np.uint16], paths: PathTable
     ) -> None:
-        self.packets, self._records, self._paths = packets, records, paths
-        self.path_ids = path_ids
+        # The core trusts that there is one of each a packet, so none can be changed for another.
+        if not len(packets) == len(records) == len(path_ids):
+            raise FieldError("layers have one record and one path id a packet")
+        put = object.__setattr__
+        put(self, "packets", packets)
+        put(self, "_records", records)
+        put(self, "_path_ids", path_ids)
+        put(self, "_paths", paths)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Layers are immutable: {name} cannot be set")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"Layers are immutable: {name} cannot be deleted")
 
     def __len__(self) -> int:
         return len(self.packets)
@@ -71,13 +85,23 @@ class Layers:
         return self._paths.names()
 
     @property
+    def path_ids(self) -> npt.NDArray[np.uint16]:
+        """uint16[n]: the index in `paths` of each packet's path, or 65535; borrowed."""
+        view = self._path_ids.view()
+        view.flags.writeable = False
+        return view
+
+    @property
     def kinds(self) -> npt.NDArray[np.uint8]:
         """uint8[n, 16]: the `Kind` of each header of each packet, then zeros; borrowed."""
         return self._field("kind")
 
     @property
     def offsets(self) -> npt.NDArray[np.uint16]:
-        """uint16[n, 16]: octets from the start of the frame to each header; borrowed."""
+        """uint16[n, 16]: octets from the start of the frame to each header; borrowed.
+
+        What stands behind the last header's offset means nothing.
+        """
         return self._field("offset")
 
     @property
@@ -102,8 +126,10 @@ class Layers:
 
     @property
     def payload(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-        """What follows the last header, up to the innermost length: int64[n] starts in
-        `packets.data`, uint32[n] lengths."""
+        """What follows the last header, up to the innermost length.
+
+        int64[n] starts in `packets.data`, uint32[n] lengths.
+        """
         start, end = self._records["payload"], self._records["end"]
         return self.packets.starts + start, np.maximum(end, start) - start
 
@@ -127,8 +153,7 @@ class Layers:
             return found
         if name == "status":
             return self.status
-        packets = self.packets
-        return {"time": packets.times, "length": packets.lengths}.get(name, packets.wire_lengths)
+        return _given(self.packets, name)
 
     def _gather(self, wanted: Column) -> Array:
         rows, width = len(self), max(wanted.octets, wanted.dtype.itemsize)
@@ -140,9 +165,7 @@ class Layers:
         source = Batch(self.packets)
         given = (
             self._paths.pointer,
-            pointer(self._records.view(np.uint8).reshape(rows, -1)[:, 0:0], "uint8_t")
-            if not rows
-            else ffi.from_buffer("encap_layers[]", self._records),
+            ffi.from_buffer("encap_layers[]", self._records) if rows else ffi.NULL,
             pointer(self.path_ids, "uint16_t"),
             pointer(slots, "int8_t"),
             wanted.spec,
@@ -158,26 +181,41 @@ class Layers:
     def has(self, name: str) -> npt.NDArray[np.bool_]:
         """bool[n]: where the header, or the optional field (`gre.key`), called `name` is there."""
         wanted = column(name)
-        if wanted.spec.form in (lib.ENCAP_VALUE, lib.ENCAP_OCTETS):
+        if wanted.dtype != np.bool_:
             wanted = column(name + "?")
         return self._gather(wanted)
 
     def count(self, protocol: str) -> npt.NDArray[np.uint8]:
-        """uint8[n]: how many headers of `protocol` each packet has."""
-        wanted = slot_column(protocol).spec.kinds
-        marks = np.array([wanted >> kind & 1 for kind in range(len(KINDS))], np.uint8)
-        if wanted & wanted - 1 or (self.path_ids == OTHER).any():
+        """uint8[n]: how many headers of `protocol` (`vlan`, `inner.vlan`, `ip`) each packet has."""
+        name = parse_name(protocol)
+        if "[" in protocol:
+            raise FieldError(f"{protocol!r}: an index names one header alone", field=protocol)
+        wanted = slot_column(protocol).spec
+        if name.part or wanted.tunnels_only:
+            return self._count_each(protocol)
+        marks = np.array([wanted.kinds >> kind & 1 for kind in range(len(KINDS))], np.uint8)
+        if (self.path_ids == OTHER).any():
             counted: npt.NDArray[np.uint8] = marks[self._records["kind"]].sum(1, dtype=np.uint8)
             return counted
-        by_path = marks[self._paths.kinds].sum(1, dtype=np.uint8)
+        by_path: npt.NDArray[np.uint8] = marks[self._paths.kinds].sum(1, dtype=np.uint8)
         return by_path[self.path_ids]
 
+    def _count_each(self, protocol: str) -> npt.NDArray[np.uint8]:
+        """How many, found by asking for the first, the second, and so on."""
+        counted = np.zeros(len(self), np.uint8)
+        for index in range(lib.ENCAP_MAX_LAYERS):
+            there = self._gather(column(f"{protocol}[{index}]"))
+            if not there.any():
+                break
+            counted += there
+        return counted
+
     def slot(self, name: str) -> npt.NDArray[np.int8]:
-        """int8[n]: the index in `kinds` and `offsets` of the header called `name`; -1 where absent."""
+        """int8[n]: the index in `kinds` and `offsets` of the header `name`; -1 where absent."""
         return self._gather(slot_column(name))
 
     def offset(self, name: str) -> npt.NDArray[np.int32]:
-        """int32[n]: octets from the start of the frame to the header called `name`; -1 where absent."""
+        """int32[n]: octets from the start of the frame to the header `name`; -1 where absent."""
         slot = self.slot(name)
         found = self._records["offset"][np.arange(len(self)), np.maximum(slot, 0)]
         return np.where(slot < 0, np.int32(-1), found.astype(np.int32))
@@ -189,15 +227,15 @@ class Layers:
         """
         protocol, _, part = name.rpartition(".")
         slot = self.slot(protocol)
-        path = next(kind for kind in range(len(KINDS)) if slot_column(protocol).spec.kinds >> kind & 1)
-        described = header_class(KINDS[path]).fields.get(part)
+        path = parse_name(protocol).protocol
+        described = None if path in GROUPS else header_class(path).fields.get(part)
         if described is None or described.variable is None:
             raise FieldError(f"{name!r} is no variable part of a header", field=name)
         rows, safe = np.arange(len(self)), np.maximum(slot, 0)
         start = self._records["offset"][rows, safe].astype(np.int64)
-        start += header_class(KINDS[path]).fixed_len
-        groups = {}
-        for field in header_class(KINDS[path]).fields.values():
+        start += header_class(path).fixed_len
+        groups: dict[object, list[Field]] = {}
+        for field in header_class(path).fields.values():
             if field.when is not None:
                 groups.setdefault(field.when.tests, []).append(field)
         for members in groups.values():
@@ -212,6 +250,27 @@ class Layers:
         start = np.where(gone, 0, start)
         lengths = np.where(gone, 0, end - start).astype(np.uint32)
         return self.packets.starts + start, lengths
+
+    def option(
+        self, name: str, *numbers: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        """The data of one option: uint8[n, w], and bool[n] where the packet has it.
+
+        name: a header with options: `geneve`, `ipv4`, `inner.tcp`, `hopopt`, `dstopts`.
+        numbers: class and type of a Geneve option, the type of another.
+        w is the longest there is; shorter ones end in zeros. The first of several counts.
+        """
+        from encap.options import option
+
+        return option(self, name, numbers)
+
+
+def _given(packets: Packets, name: str) -> Array:
+    """What a batch knows without a walk."""
+    known: dict[str, Array] = {
+        "time": packets.times, "length": packets.lengths, "wire_length": packets.wire_lengths,
+    }  # fmt: skip
+    return known[name]
 
 
 def _typed(raw: npt.NDArray[np.uint8], wanted: Column) -> Array:
@@ -236,7 +295,7 @@ def parse(
         records = raw.view(RECORD)
         path_ids = memory.empty(rows, np.uint16)
     else:
-        records, path_ids = out._records, out.path_ids
+        records, path_ids = out._records, out._path_ids
         if len(records) < rows:
             raise FieldError(f"out has room for {len(records)} packets, not {rows}", field="out")
         records, path_ids = records[:rows], path_ids[:rows]
@@ -277,29 +336,28 @@ def columns(
         layers = parse(packets, ports=ports, threads=threads)
         found = {name: layers[name] for name in of_packets}
     else:
-        found = {
-            name: {"time": packets.times, "length": packets.lengths}.get(name, packets.wire_lengths)
-            for name in of_packets
-        }
+        found = {name: _given(packets, name) for name in of_packets}
     _fill(packets, wanted, results, port_rules(packets.ports_with(ports)), threads)
-    return {
-        name: found[name] if name in found else _typed(results[name], column(name)) for name in names
-    }
+    found |= {made.name: _typed(results[made.name], made) for made in wanted}
+    return {name: found[name] for name in names}
 
 
-def _result(wanted: Column, rows: int, out: Mapping[str, Array] | None) -> npt.NDArray[np.uint8]:
+def _result(wanted: Column, rows: int, out: Mapping[str, Any] | None) -> npt.NDArray[np.uint8]:
     """The octets that a column goes to: those of `out` where it has the name."""
     size = rows * max(wanted.octets, wanted.dtype.itemsize)
     given = out.get(wanted.name) if out is not None else None
     if given is None:
         return memory.empty(size, np.uint8)
-    if not isinstance(given, np.ndarray) or given.dtype != wanted.dtype:
-        raise FieldError(f"out[{wanted.name!r}] must be an array of {wanted.dtype}", field="out")
-    if not given.flags.c_contiguous or given.shape[1:] != ((wanted.octets,) if wanted.octets else ()):
-        raise FieldError(f"out[{wanted.name!r}] has another shape", field="out")
-    raw = take_out(given.reshape(-1).view(np.uint8), size, np.uint8)
-    assert raw is not None
-    return raw
+    if not isinstance(given, np.ndarray):
+        raise TypeError(f"out[{wanted.name!r}] must be an array, not {type(given).__name__}")
+    shape = (wanted.octets,) if wanted.octets else ()
+    if given.dtype != wanted.dtype or not given.flags.c_contiguous or given.shape[1:] != shape:
+        raise FieldError(
+            f"out[{wanted.name!r}] must be a contiguous array of {wanted.dtype}"
+            f" with rows of shape {shape}",
+            field="out",
+        )
+    return take_out(given.reshape(-1).view(np.uint8), size, np.uint8)
 
 
 def _fill(

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from encap.errors import FieldError
+
 HUGE = 1 << 21
 SMALLEST = 1 << 18  # octets; below it malloc reuses its memory by itself
 LIMIT = 1 << 28  # octets kept for reuse at the most
@@ -80,7 +82,14 @@ def _fresh(size: int) -> mmap.mmap:
     return block
 
 
-_pool = _Pool(int(os.environ.get("ENCAP_POOL", LIMIT)))
+def _limit() -> int:
+    text = os.environ.get("ENCAP_POOL", str(LIMIT))
+    if not text.isdigit():
+        raise FieldError(f"ENCAP_POOL is a number of octets, not {text!r}", field="ENCAP_POOL")
+    return int(text)
+
+
+_pool = _Pool(_limit())
 
 
 def empty(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -355,7 +355,7 @@ class Packets:
         """The same frames back to back in memory of their own.
 
         out: uint8 array that takes the octets; memory from the pool where not given.
-        threads: how many to use; see `encap.thread_count`.
+        threads: how many to use; all cores, or ENCAP_THREADS, where not given.
         """
         ends = np.cumsum(self.lengths, dtype=np.int64)
         starts = ends - self.lengths

@@ -190,6 +190,21 @@ void encap_columns(const encap_batch *batch, const encap_rules *rules, uint64_t 
                    encap_paths *paths, int8_t *slots, const encap_column *columns,
                    uint32_t column_count, uint8_t *const *outs);
 
+/* --- options --------------------------------------------------------------- */
+
+enum encap_options { ENCAP_OPTIONS_GENEVE, ENCAP_OPTIONS_TLV, ENCAP_OPTIONS_IPV6 };
+
+/* The first option with `key` in each of data[starts[i], starts[i] + lengths[i]): where its data
+ * are, and whether there is one. The key of a Geneve option is class << 8 | type. */
+void encap_find_options(const uint8_t *data, uint64_t size, const int64_t *starts,
+                        const uint32_t *lengths, uint64_t begin, uint64_t end, uint32_t format,
+                        uint32_t key, int64_t *found, uint32_t *found_lengths, uint8_t *present);
+
+/* out[i * width]: the first `width` octets of each span, zeros behind its end. */
+void encap_copy_spans(const uint8_t *data, uint64_t size, const int64_t *starts,
+                      const uint32_t *lengths, uint64_t begin, uint64_t end, uint32_t width,
+                      uint8_t *out);
+
 /* --- captures ------------------------------------------------------------ */
 
 /* Why an index function came back. */
