@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,10 @@ def pointer(array: npt.NDArray[Any], kind: str, *, writable: bool = False) -> An
     return ffi.from_buffer(f"{kind}[]", array, require_writable=writable)
 
 
+@overload
+def take_out(out: None, count: int, dtype: npt.DTypeLike) -> None: ...
+@overload
+def take_out(out: npt.NDArray[Any], count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]: ...
 def take_out(
     out: npt.NDArray[Any] | None, count: int, dtype: npt.DTypeLike
 ) -> npt.NDArray[Any] | None:

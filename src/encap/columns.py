@@ -48,10 +48,11 @@ def column(text: str) -> Column:
     spec.tunnels_only = name.protocol == "tunnel"
     for member in name.protocols:
         spec.kinds |= 1 << KINDS.index(member)
-    if name.field is None:
+    kind_of_tunnel = name.protocol == "tunnel" and name.field == "kind"
+    if name.field is None or (kind_of_tunnel and name.presence):
         spec.form, spec.size = lib.ENCAP_HEADER, 1
         return Column(text, spec, np.dtype(np.bool_))
-    if name.protocol == "tunnel" and name.field == "kind":
+    if kind_of_tunnel:
         spec.form, spec.size = lib.ENCAP_KIND, 1
         return Column(text, spec, np.dtype(np.uint8))
     return _of_fields(name, spec)
@@ -60,7 +61,7 @@ def column(text: str) -> Column:
 def slot_column(name: str) -> Column:
     """Which slot of the layers holds the header that `name` (without a field) means; -1: none."""
     found = column(name)
-    if found.spec.form != lib.ENCAP_HEADER:
+    if parse_name(name).field is not None:
         raise FieldError(f"{name!r} names a field where a header is meant", field=name)
     spec = ffi.new("encap_column *", found.spec[0])
     spec.form = lib.ENCAP_SLOT
