@@ -42,13 +42,23 @@ def pointer(array: npt.NDArray[Any], kind: str, *, writable: bool = False) -> An
 
 
 @overload
-def take_out(out: None, count: int, dtype: npt.DTypeLike) -> None: ...
-@overload
-def take_out(out: npt.NDArray[Any], count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]: ...
 def take_out(
-    out: npt.NDArray[Any] | None, count: int, dtype: npt.DTypeLike
+    out: None, count: int, dtype: npt.DTypeLike, apart: npt.NDArray[Any] | None = None
+) -> None: ...
+@overload
+def take_out(
+    out: npt.NDArray[Any], count: int, dtype: npt.DTypeLike, apart: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]: ...
+def take_out(
+    out: npt.NDArray[Any] | None,
+    count: int,
+    dtype: npt.DTypeLike,
+    apart: npt.NDArray[Any] | None = None,
 ) -> npt.NDArray[Any] | None:
-    """`out` cut to `count` elements, or None where none was given. FieldError when it cannot serve."""
+    """`out` cut to `count` elements, or None where none was given.
+
+    apart: an array that is read while `out` is written.  FieldError when `out` cannot serve.
+    """
     if out is None:
         return None
     kind = np.dtype(dtype)
@@ -56,8 +66,12 @@ def take_out(
         raise TypeError(f"out must be a numpy array, not {type(out).__name__}")
     if out.dtype != kind or not out.flags.c_contiguous or not out.flags.writeable:
         raise FieldError(f"out must be a writable contiguous array of {kind}", field="out")
+    if out.ndim != 1:
+        raise FieldError(f"out must be one-dimensional, not of shape {out.shape}", field="out")
     if len(out) < count:
         raise FieldError(f"out holds {len(out)} elements, {count} are needed", field="out")
+    if apart is not None and np.may_share_memory(out[:count], apart):
+        raise FieldError("out must not overlap what is read", field="out")
     return out[:count]
 
 

@@ -7,12 +7,21 @@ computed: lengths, next protocols, checksums.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
-from encap.checksum import crc32c, ones_sum, pseudo_header
+from encap.checksum import crc32c, ones_sum
 from encap.errors import FieldError
-from encap.fields import Checksum, Field, Header, Length, Next, Own
+from encap.fields import (
+    Checksum,
+    Dependent,
+    Field,
+    Header,
+    Length,
+    Next,
+    Own,
+    Port,
+    Role,
+)
 from encap.headers.ipv6_extensions import Routing
 from encap.headers.sll import LLC_FRAME
 from encap.registry import Registry
@@ -27,34 +36,72 @@ LOCAL_EXPERIMENT = 0x88B5
 _UNKNOWN = {"protocol": NO_NEXT_HEADER, "ethertype": LOCAL_EXPERIMENT}
 
 
-@cache
-def dependent(kind: type[Header]) -> tuple[Field, ...]:
-    """The fields of a header that a packet fills in where they are open."""
-    return tuple(
-        field
-        for field in kind.fields.values()
-        if isinstance(field.role, Length | Next | Checksum) or (kind.path == "udp" and field.open)
-    )
-
-
 def build(packet: Packet) -> bytes:
     """The octets of a packet."""
     headers, registry = packet.headers, packet.registry
     body = packet.payload
-    trailers = dict(packet.trailers)
+    trailers = dict(packet.trailers) if packet.trailers else None
     follower: Header | None = None
     for index in range(len(headers) - 1, -1, -1):
         header = headers[index]
+        opened = [entry for entry in header.dependent if getattr(header, entry[0]) is None]
         if packet.broken and follower is None:
             body = header._build_fixed() + body
+        elif opened:
+            body = _build_open(opened, headers[:index], header, follower, body, registry)
         else:
-            opened = _opened(header, follower, body, registry)
-            octets = header._build(**opened) if opened else header._build()
-            body = _close(headers[:index], header, octets, body, registry)
-        if index in trailers:
+            body = header._build() + body
+        if trailers and index in trailers:
             body += trailers[index]
         follower = header
     return body
+
+
+def _build_open(
+    opened: list[Dependent],
+    before: Sequence[Header],
+    header: Header,
+    follower: Header | None,
+    body: bytes,
+    registry: Registry,
+) -> bytes:
+    """Header and body, with the fields of the header that are open filled in."""
+    values = {}
+    checksum: tuple[Checksum, int, int] | None = None
+    for name, argument, role, maximum, field in opened:
+        if field.when is not None and not present(header, field):
+            continue
+        if isinstance(role, Checksum):
+            checksum = role, _at(header, field), field.bits // 8
+            continue
+        value = _value(role, header, follower, body, registry)
+        if value > maximum:
+            raise FieldError(
+                f"{header.path}.{name}: {value} octets do not fit {field.bits} bits",
+                layer=header.path,
+                field=name,
+                value=value,
+            )
+        values[argument] = value
+    octets = header._build(**values)
+    if checksum is None:
+        return octets + body
+    role, at, size = checksum
+    number = compute(role, before, header, octets, body, registry)
+    return b"%b%b%b%b" % (octets[:at], number.to_bytes(size, "big"), octets[at + size :], body)
+
+
+def _value(
+    role: Role, header: Header, follower: Header | None, body: bytes, registry: Registry
+) -> int:
+    """The length, next protocol or port that is open."""
+    if isinstance(role, Length):
+        return (header._len() if role.of == "packet" else 0) + len(body)
+    if isinstance(role, Next):
+        return _number(header, role.space, follower, body, registry)
+    if isinstance(role, Port) and role.known and follower is not None:
+        return follower.number(registry, "port") or 0
+    return 0
 
 
 def filled(packet: Packet) -> list[Header]:
@@ -85,33 +132,6 @@ def _stale(header: Header, follower: Header | None, registry: Registry) -> Itera
                 yield name
 
 
-def _opened(
-    header: Header, follower: Header | None, body: bytes, registry: Registry
-) -> dict[str, int]:
-    """Values for the lengths and next protocols that are open, as `_build` takes them."""
-    found = {}
-    for field in dependent(type(header)):
-        if getattr(header, field.name) is not None or not present(header, field):
-            continue
-        if isinstance(field.role, Length):
-            value = (header.header_len if field.role.of == "packet" else 0) + len(body)
-        elif isinstance(field.role, Next):
-            value = _number(header, field.role.space, follower, body, registry)
-        elif field.name == "dport" and follower is not None:
-            value = follower.number(registry, "port") or 0
-        else:
-            continue
-        if value > field.maximum:
-            raise FieldError(
-                f"{header.path}.{field.name}: {value} octets do not fit {field.bits} bits",
-                layer=header.path,
-                field=field.name,
-                value=value,
-            )
-        found[f"open_{field.name}"] = value
-    return found
-
-
 def present(header: Header, field: Field) -> bool:
     """True when the field is there: it is not optional, or what announces it is set."""
     if field.when is None:
@@ -133,24 +153,12 @@ def _number(
     return _UNKNOWN.get(space, 0) if number is None else number
 
 
-def _close(
-    before: Sequence[Header], header: Header, octets: bytes, body: bytes, registry: Registry
-) -> bytes:
-    """Header and body, with the header's checksum in place where it is open."""
-    for field in dependent(type(header)):
-        if isinstance(field.role, Checksum) and getattr(header, field.name) is None:
-            at = position(header, field)
-            if at is not None:
-                value = compute(field.role, before, header, octets, body, registry)
-                size = field.bits // 8
-                octets = octets[:at] + value.to_bytes(size, "big") + octets[at + size :]
-    return octets + body
-
-
 def position(header: Header, field: Field) -> int | None:
     """Octets from the header's start to a checksum; None where an optional one is absent."""
-    if not present(header, field):
-        return None
+    return _at(header, field) if present(header, field) else None
+
+
+def _at(header: Header, field: Field) -> int:
     # No optional field stands in front of a checksum.
     return field.offset // 8 + (header.fixed_len if field.optional else 0)
 
@@ -174,15 +182,22 @@ def compute(
 
 
 def pseudo_sum(before: Sequence[Header], protocol: int, length: int) -> int:
-    """The sum of the pseudo header: that of the nearest IP header in front, or 0 without one."""
+    """The sum of the pseudo header: that of the nearest IP header in front, or 0 without one.
+
+    Not folded: 2**16 is 1 in one's complement, so addresses count as the numbers that they are.
+    """
     final: bytes | None = None
     for outer in reversed(before):
+        if outer.path in ("ipv4", "ipv6"):
+            destination = getattr(outer, "_dst") if final is None else final
+            return _number_of(getattr(outer, "_src")) + _number_of(destination) + protocol + length
         if isinstance(outer, Routing):
             final = final or outer.final_destination()
-        elif outer.path in ("ipv4", "ipv6"):
-            octets = outer._build_fixed()
-            middle = len(octets) // 2 + (6 if outer.path == "ipv4" else 4)
-            size = 4 if outer.path == "ipv4" else 16
-            source, destination = octets[middle - size : middle], octets[middle : middle + size]
-            return ones_sum(pseudo_header(source, final or destination, protocol, length))
     return 0
+
+
+def _number_of(address: int | bytes | None) -> int:
+    """An address as it is stored, as a number; 0 for one that is open."""
+    if isinstance(address, bytes):
+        return int.from_bytes(address, "big")
+    return address or 0

@@ -34,6 +34,11 @@ _DTYPES = (np.int64, np.uint32, np.uint32, np.uint16, np.int64)
 
 
 def _wanted(kind: str | None, depth: int | str, others: str) -> Any:
+    for name, value in (("kind", kind or ""), ("others", others)):
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is text, not {type(value).__name__}")
+    if not isinstance(depth, int | str):
+        raise TypeError(f"depth is a number or 'all', not {type(depth).__name__}")
     if kind is not None and kind not in TUNNELS:
         raise FieldError(
             f"kind is one of {', '.join(TUNNELS)}, not {kind!r}", field="kind", value=kind
@@ -64,7 +69,7 @@ def decap(
     known = port_rules(packets.ports_with(ports))
     arrays = [memory.empty(rows, dtype) for dtype in _DTYPES]
     octets = int(packets.lengths.sum(dtype=np.int64)) if out is not None else 0
-    target = take_out(out, octets, np.uint8)
+    target = take_out(out, octets, np.uint8, apart=packets.data)
     source = Batch(packets)
     names = ("int64_t", "uint32_t", "uint32_t", "uint16_t", "int64_t")
     keep = [pointer(a, n, writable=True) for a, n in zip(arrays, names, strict=True)]

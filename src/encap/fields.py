@@ -26,10 +26,13 @@ from encap.layout import (
     Bits,
     Check,
     Checksum,
+    Dependent,
     Field,
     Length,
     Next,
     Own,
+    Port,
+    Role,
     Variable,
     View,
     When,
@@ -38,8 +41,8 @@ from encap.layout import (
 
 __all__ = [
     "MAC", "U1", "U2", "U3", "U4", "U5", "U6", "U7", "U8", "U9", "U10", "U12", "U13", "U16", "U20",
-    "U24", "U32", "U64", "Bits", "Check", "Checksum", "Field", "Header", "IPv4Field", "IPv6Field",
-    "Length", "MACField", "Next", "Own", "Variable", "View", "When", "header", "octets", "when_bit",
+    "U24", "U32", "U64", "Bits", "Check", "Checksum", "Dependent", "Field", "Header", "IPv4Field", "IPv6Field",
+    "Length", "MACField", "Next", "Own", "Port", "Role", "Variable", "View", "When", "header", "octets", "when_bit",
 ]  # fmt: skip
 
 U1 = Annotated[int, Bits(1)]
@@ -85,11 +88,21 @@ class Header:
     views: ClassVar[dict[str, View]] = {}
     fixed_len: ClassVar[int] = 0
     """Octets of the part that is always there."""
+    dependent: ClassVar[tuple[Dependent, ...]] = ()
+    """The fields that a packet fills in where they are open."""
+    leads: ClassVar[tuple[str, str] | None] = None
+    """The field that says which header follows, and the registry's space of its numbers."""
     length: ClassVar[str | None] = None
     """An expression over the fields for the whole header's length, where it varies."""
     checks: ClassVar[tuple[Check, ...]] = ()
     reserved_bits: ClassVar[Mapping[str, int]] = {}
     """Bits of fields that are to be zero, beside fields whose name begins with `reserved`."""
+    bounded: ClassVar[bool] = False
+    """True where the class has an `extent` of its own."""
+    splits: ClassVar[bool] = False
+    """True where the class has a `fragment` of its own."""
+    varies: ClassVar[bool] = False
+    """True where headers of the class differ in length."""
     tunnel: ClassVar[bool] = False
     """True for headers that end the outer part of a packet."""
 
@@ -145,11 +158,10 @@ class Header:
 
     def follows(self, registry: Any, rest: memoryview) -> str | None:
         """Path name of the header after this one, `rest` being the octets behind it; or None."""
-        for field in self.fields.values():
-            if isinstance(field.role, Next):
-                name: str | None = registry.name(field.role.space, getattr(self, field.name))
-                return name
-        return None
+        if self.leads is None:
+            return None
+        name: str | None = registry.name(self.leads[1], getattr(self, self.leads[0]))
+        return name
 
     def _with(self, changes: Mapping[str, Any]) -> Self:
         """The same header, other fields stored instead; not checked: what `_parse` may give."""
@@ -222,7 +234,7 @@ def _fields(cls: type, defaults: dict[str, Any]) -> list[Field]:
         bits = next((note for note in notes if isinstance(note, Bits)), Bits(0))
         when = next((note for note in notes if isinstance(note, When)), None)
         variable = next((note for note in notes if hasattr(note, "build")), None)
-        role = next((n for n in notes if isinstance(n, Length | Next | Checksum | Own)), None)
+        role = next((n for n in notes if isinstance(n, Length | Next | Checksum | Port | Own)), None)
         size = address.bits if address else bits.bits
         found.append(
             Field(
@@ -283,6 +295,14 @@ def header(path: str) -> typing.Callable[[_Class], _Class]:
             "fields": {field.name: field for field in fields},
             "views": {name: value for name, value in defaults.items() if isinstance(value, View)},
             "fixed_len": source.words.size,
+            "dependent": Dependent.of(fields),
+            "bounded": cls.extent is not Header.extent,
+            "splits": cls.fragment is not Header.fragment,
+            "varies": len(source.fixed) < len(fields),
+            "leads": next(
+                ((field.name, field.role.space) for field in fields if isinstance(field.role, Next)),
+                None,
+            ),
         }
         text = compile(source.text(), f"<encap header {path}>", "exec")
         made = type(cls)(cls.__name__, cls.__bases__, body)

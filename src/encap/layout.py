@@ -6,9 +6,9 @@ columns of a batch, the bit diagrams and the Hypothesis strategies are made from
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from encap.addresses import Address
 
@@ -71,13 +71,20 @@ class Checksum:
 
 
 @dataclass(frozen=True, slots=True)
+class Port:
+    """A UDP port: the one by which the header that follows is known, or with `known` False any."""
+
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Own:
     """Follows from the header alone: `value(header, header_len)`."""
 
     value: Callable[[Any, int], int]
 
 
-Role = Length | Next | Checksum | Own
+Role = Length | Next | Checksum | Port | Own
 
 
 class Variable(Protocol):
@@ -133,6 +140,26 @@ class Field:
     def slot(self) -> str:
         """The name of the attribute that stores it."""
         return "_" + self.name if self.address else self.name
+
+
+class Dependent(NamedTuple):
+    """A field that a packet can fill in, from what follows or from what it carries."""
+
+    name: str
+    argument: str
+    """What `_build` calls it."""
+    role: Role
+    maximum: int
+    field: Field
+
+    @classmethod
+    def of(cls, fields: Iterable[Field]) -> tuple[Dependent, ...]:
+        """Those among `fields`."""
+        return tuple(
+            cls(field.name, f"open_{field.name}", field.role, field.maximum, field)
+            for field in fields
+            if isinstance(field.role, Length | Next | Checksum | Port)
+        )
 
 
 class View:

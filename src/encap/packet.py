@@ -58,13 +58,39 @@ class Packet:
         for part in headers:
             if not isinstance(part, Header):
                 raise TypeError(f"a packet has headers, then octets; not {type(part).__name__}")
+        self._set(tuple(headers), payload, trailers, error, broken, registry)
+
+    def _set(
+        self,
+        headers: tuple[Header, ...],
+        payload: bytes,
+        trailers: tuple[tuple[int, bytes], ...],
+        error: DecodeError | None,
+        broken: bool,
+        registry: Registry,
+    ) -> None:
         put = object.__setattr__
-        put(self, "headers", tuple(headers))
+        put(self, "headers", headers)
         put(self, "payload", payload)
         put(self, "trailers", trailers)
         put(self, "error", error)
         put(self, "broken", broken)
         put(self, "registry", registry)
+
+    @classmethod
+    def _made(
+        cls,
+        headers: tuple[Header, ...],
+        payload: bytes,
+        trailers: tuple[tuple[int, bytes], ...],
+        error: DecodeError | None,
+        broken: bool,
+        registry: Registry,
+    ) -> Packet:
+        """A packet of parts that are known to fit: what `parse` found."""
+        self = object.__new__(cls)
+        self._set(headers, payload, trailers, error, broken, registry)
+        return self
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Packet is immutable: {name} cannot be set; see replace()")
@@ -320,40 +346,41 @@ def _walk(data: bytes | memoryview, name: str | None, registry: Registry) -> Pac
     at, end, limit = 0, len(data), "capture"
     error: DecodeError | None = None
     network = incomplete = broken = False
+    header_class = registry.header
     while name is not None:
         if len(headers) == MAX_LAYERS:
             error = DepthError(f"more than {MAX_LAYERS} headers", layer=name, offset=at)
             break
+        kind = header_class(name)
         try:
-            header, error = registry.header(name)._parse(data, at, end, limit)
+            header, error = kind._parse(data, at, end, limit)
         except TruncatedError as short:
             error = short
             break
         headers.append(header)
         if error is not None:
-            broken, at = True, at + header.fixed_len
+            broken, at = True, at + kind.fixed_len
             break
-        extent = header.extent()
+        extent = header.extent() if kind.bounded else None
         if extent is not None and at + extent[0] < end:
             cuts.append((len(headers) - 1, at + extent[0], end))
             end, limit = at + extent[0], f"{name}.{extent[1]}"
-        at += header.header_len
-        fragment = header.fragment()
+        at += header._len() if kind.varies else kind.fixed_len
+        fragment = header.fragment() if kind.splits else None
         if fragment is not None and any(fragment):
             incomplete = True
             if fragment[0]:
                 break
-        network = (network or name in _IP) and not header.tunnel
+        network = (network or name in _IP) and not kind.tunnel
         if incomplete and name == "udp":
             break
         name = header.follows(registry, view[at:end])
         if incomplete and (name == "gre" or (network and name in _IP)):
             break
-    trailers = tuple((index, bytes(data[start:stop])) for index, start, stop in cuts)
-    return Packet(
-        *headers, bytes(data[at:end]), trailers=trailers, error=error, broken=broken,
-        registry=registry,
-    )  # fmt: skip
+    trailers = tuple([(index, bytes(data[start:stop])) for index, start, stop in cuts])
+    return Packet._made(
+        tuple(headers), bytes(data[at:end]), trailers, error, broken, registry
+    )
 
 
 _IP = ("ipv4", "ipv6")

@@ -360,7 +360,7 @@ class Packets:
         ends = np.cumsum(self.lengths, dtype=np.int64)
         starts = ends - self.lengths
         total = int(ends[-1]) if len(ends) else 0
-        given = take_out(out, total, np.uint8)
+        given = take_out(out, total, np.uint8, apart=self.data)
         data = memory.empty(total, np.uint8) if given is None else given
         source = Batch(self)
         targets, target = pointer(starts, "int64_t"), pointer(data, "uint8_t", writable=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from encap.assemble import compute, dependent, position
+from encap.assemble import compute, position
 from encap.errors import MalformedError
 from encap.fields import Checksum, Header
 
@@ -43,7 +43,7 @@ def wrong_checksum(packet: Packet) -> str | None:
 
 
 def _wrong(packet: Packet, index: int, header: Header, octets: bytes, body: bytes) -> str | None:
-    for field in dependent(type(header)):
+    for *_, field in header.dependent:
         if not isinstance(field.role, Checksum):
             continue
         at, given = position(header, field), getattr(header, field.name)

@@ -258,6 +258,13 @@ GATHER_FIXED(4, 4)
 GATHER_FIXED(8, 4)
 GATHER_FIXED(8, 8)
 
+/* Of a header that stopped the walk the fixed part is all that counts. */
+INLINE int lacks_options(const encap_layers *layers, int slot)
+{
+    return layers->status_layer == slot && layers->status >= ENCAP_TRUNCATED &&
+           layers->status <= ENCAP_UNSUPPORTED;
+}
+
 /* Optional fields, addresses, and what is said of the header rather than by it. */
 static void gather_any(const walked_block *block, const path_group *group, int slot, uint32_t kind,
                        const encap_field *field, const encap_column *column, uint8_t *out)
@@ -267,7 +274,7 @@ static void gather_any(const walked_block *block, const path_group *group, int s
         uint8_t *to = out + (uint64_t)row * column->size;
         const uint8_t *at = NULL;
         uint64_t value = 0;
-        if (field) {
+        if (field && !(field->optional && lacks_options(&block->layers[row], slot))) {
             uint32_t offset = block->layers[row].offset[slot], left = block->sizes[row];
             offset = offset < left ? offset : left;
             at = locate(field, block->frames[row] + offset, left - offset);

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from encap.fields import Bits, Check, Checksum, Header, Length, header
+from encap.fields import Bits, Check, Checksum, Header, Length, Port, header
 
 ESP_PORT = 4500
 """ESP and IKE in UDP.  Source: RFC 3948 section 2."""
@@ -25,8 +25,8 @@ class UDP(Header):
 
     checks = (Check("len", "len == 0 or len >= 8"),)
 
-    sport: Annotated[int | None, Bits(16)] = None
-    dport: Annotated[int | None, Bits(16)] = None
+    sport: Annotated[int | None, Bits(16), Port(known=False)] = None
+    dport: Annotated[int | None, Bits(16), Port(known=True)] = None
     len: Annotated[int | None, Bits(16), Length("packet")] = None
     checksum: Annotated[int | None, Bits(16), Checksum("rest", pseudo=True, zero=0xFFFF)] = None
 
