@@ -1,4 +1,4 @@
-"""The walk in C finds in every frame what `encap.parse` finds in it: layers, offsets, payload, status.
+"""The walk in C finds in a frame what `encap.parse` finds: layers, offsets, payload, status.
 
 `encap.packet` and `core/walk.c` are two descriptions of the same walk; here they are held equal
 on a kernel's packets and on random ones, whole, damaged, cut and padded.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from random import Random
+from typing import ClassVar
 
 import encap
 
@@ -61,7 +62,8 @@ class Stack:
 
     # --- link layer ---
 
-    TYPES = {0x0800: "ipv4", 0x86DD: "ipv6", 0x0806: "arp", 0x8100: "vlan", 0x88A8: "vlan",
+    TYPES: ClassVar = {
+             0x0800: "ipv4", 0x86DD: "ipv6", 0x0806: "arp", 0x8100: "vlan", 0x88A8: "vlan",
              0x9100: "vlan", 0x9200: "vlan", 0x8847: "mpls", 0x8848: "mpls"}  # fmt: skip
 
     def typed(self) -> bytes:
@@ -124,10 +126,11 @@ class Stack:
 
     # --- IP ---
 
-    PROTOCOLS = {0: "hopopt", 1: "icmp", 2: "igmp", 4: "ipv4", 6: "tcp", 17: "udp", 41: "ipv6",
+    PROTOCOLS: ClassVar = {
+                 0: "hopopt", 1: "icmp", 2: "igmp", 4: "ipv4", 6: "tcp", 17: "udp", 41: "ipv6",
                  43: "routing", 44: "fragment", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6",
                  60: "dstopts", 132: "sctp"}  # fmt: skip
-    COMMON = {6: "tcp", 17: "udp", 47: "gre", 4: "ipv4", 41: "ipv6"}
+    COMMON: ClassVar = {6: "tcp", 17: "udp", 47: "gre", 4: "ipv4", 41: "ipv6"}
 
     def protocol(self) -> tuple[bytes, bytes]:
         return self.of(self.COMMON if self.seldom(0.5) else self.PROTOCOLS, 8)
@@ -186,7 +189,7 @@ class Stack:
         head = self.octets(12) + bytes([size << 4 | self.random.randrange(16)])
         return head + self.octets(7 + 4 * words) + self.payload()
 
-    PORTS = {4789: "vxlan", 8472: "vxlan", 4790: "gpe", 6081: "geneve", 4500: "esp"}
+    PORTS: ClassVar = {4789: "vxlan", 8472: "vxlan", 4790: "gpe", 6081: "geneve", 4500: "esp"}
 
     def udp(self) -> bytes:
         port, body = self.of(self.PORTS, 16)
@@ -287,7 +290,7 @@ CHANGES: tuple[Change, ...] = (as_it_is, flipped, cut, padded)
 
 @cache
 def random_packets(count: int, seed: int, change: Change = as_it_is) -> encap.Packets:
-    """A batch of random packets of all link types, each changed; `wire_lengths` are those before."""
+    """A batch of random packets of all link types, each changed; it keeps the wire lengths."""
     random = Random(seed)
     frames, linktypes, wires = [], [], []
     for _ in range(count):
