@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -105,6 +106,7 @@ def thread_count(threads: int | None = None) -> int:
         if not text.isdigit():
             raise FieldError(f"ENCAP_THREADS is not a number: {text!r}", field="threads")
         threads = int(text)
+    threads = index(threads)
     if threads < 1:
         raise FieldError(f"threads must be at least 1, not {threads}", field="threads")
     return threads

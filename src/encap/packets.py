@@ -48,7 +48,10 @@ def _column(value: Any, count: int, dtype: npt.DTypeLike, name: str) -> npt.NDAr
     kind = np.dtype(dtype)
     given = np.asarray(value)
     if given.size and given.dtype.kind not in "iub":
-        raise TypeError(f"{name} must hold integers, not {given.dtype}")
+        # Of integers that fit no type of its own numpy makes floats, or objects.
+        if isinstance(value, np.ndarray) or not _integers(value):
+            raise TypeError(f"{name} must hold integers, not {given.dtype}")
+        raise FieldError(f"{name} has a value that does not fit {kind}", field=name)
     limits = np.iinfo(kind)
     if given.size and (int(given.min()) < limits.min or int(given.max()) > limits.max):
         raise FieldError(f"{name} has a value that does not fit {kind}", field=name)
@@ -58,6 +61,10 @@ def _column(value: Any, count: int, dtype: npt.DTypeLike, name: str) -> npt.NDAr
     if array.shape != (count,):
         raise FieldError(f"{name} has shape {array.shape}, {count} rows are needed", field=name)
     return _read_only(np.ascontiguousarray(array))
+
+
+def _integers(value: Any) -> bool:
+    return all(isinstance(one, int) for one in np.array(value, object).flat)
 
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -279,7 +286,8 @@ class Packets:
             raise FieldError(f"rows must be one-dimensional, not of shape {rows.shape}")
         if rows.size and not (-len(self) <= int(rows.min()) and int(rows.max()) < len(self)):
             raise IndexError("row out of range")
-        return self._select(rows, np.where(rows < 0, rows + len(self), rows).astype(np.int64))
+        rows = rows.astype(np.int64)  # first: adding might not fit a small type
+        return self._select(rows, np.where(rows < 0, rows + len(self), rows))
 
     def _select(self, index: Any, rows: Int64s) -> Packets:
         contiguous = np.ascontiguousarray  # a slice with a step is not, and the core needs it
@@ -305,10 +313,10 @@ class Packets:
         """The octets of one frame: a read-only view of the buffer, nothing copied."""
         row = range(len(self))[index]
         start = int(self.starts[row])
-        return memoryview(self.data)[start : start + int(self.lengths[row])].toreadonly()
+        return self.data.data[start : start + int(self.lengths[row])].toreadonly()
 
     def __iter__(self) -> Iterator[bytes]:
-        octets = memoryview(self.data)
+        octets = self.data.data
         for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
             yield bytes(octets[start : start + length])
 
@@ -317,6 +325,8 @@ class Packets:
 
     def equals(self, other: Packets) -> bool:
         """True when both hold the same frames, times, wire lengths and link types, in order."""
+        if not isinstance(other, Packets):
+            raise TypeError(f"equals() compares with Packets, not {type(other).__name__}")
         pairs = (
             (self.lengths, other.lengths),
             (self.wire_lengths, other.wire_lengths),
@@ -329,7 +339,7 @@ class Packets:
 
     def __reduce__(self) -> tuple[object, ...]:
         compact = self.compact()
-        state = {
+        state: dict[str, object] = {
             name: np.array(getattr(compact, name))
             for name in ("wire_lengths", "times", "linktypes", "rows")
         }
