@@ -5,7 +5,7 @@ import pytest
 from scapy.all import IP, TCP, Ether  # type: ignore[import-untyped]
 
 import encap
-from encap import Ethernet, FieldError, Geneve, GeneveOption, IPv4, Packets, UDP
+from encap import UDP, Ethernet, FieldError, Geneve, GeneveOption, IPv4, Packets
 
 
 def geneve(*options: GeneveOption) -> bytes:
@@ -61,7 +61,8 @@ def test_every_option_agrees_with_the_single_packet() -> None:
             found = [
                 option.data
                 for option in encap.parse(frame)[Geneve].options
-                if isinstance(option, GeneveOption) and (option.option_class, option.type) == (0, kind)
+                if isinstance(option, GeneveOption)
+                and (option.option_class, option.type) == (0, kind)
             ]
             assert present[row] == bool(found)
             if found:

@@ -98,7 +98,7 @@ class Batch:
 
 
 def thread_count(threads: int | None = None) -> int:
-    """How many threads to use: the argument, else ENCAP_THREADS, else the cores this process has."""
+    """How many threads to use: as told, else ENCAP_THREADS, else the cores of this process."""
     if threads is None:
         text = os.environ.get("ENCAP_THREADS", "")
         if not text:

@@ -7,7 +7,6 @@ somebody reads it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from functools import total_ordering
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -50,7 +49,7 @@ class MAC:
     def __eq__(self, other: object) -> bool:
         return self.packed == other.packed if isinstance(other, MAC) else NotImplemented
 
-    def __lt__(self, other: MAC) -> bool:
+    def __lt__(self, other: object) -> bool:
         return self.packed < other.packed if isinstance(other, MAC) else NotImplemented
 
     def __hash__(self) -> int:
@@ -61,7 +60,7 @@ class MAC:
 
     @property
     def is_multicast(self) -> bool:
-        """True for group addresses, the broadcast address among them (IEEE 802-2014 section 8.2.2)."""
+        """True for a group of stations, and so for all (IEEE 802-2014 section 8.2.2)."""
         return bool(self.packed[0] & 1)
 
 
@@ -107,13 +106,15 @@ def _ipv4(value: object, layer: str, field: str) -> int:
 
 
 def _ipv6(value: object, layer: str, field: str) -> bytes:
-    if isinstance(value, IPv6Address):
-        return value.packed
     if isinstance(value, str):
         try:
-            return IPv6Address(value).packed
+            value = IPv6Address(value)
         except AddressValueError as error:
             raise _refused(layer, field, value, "IPv6 address") from error
+    if isinstance(value, IPv6Address):
+        if value.scope_id is not None:  # which no header has room for
+            raise _refused(layer, field, str(value), "IPv6 address: a packet holds no scope")
+        return value.packed
     if isinstance(value, int | bytes | bytearray | memoryview):
         return _sized(value, 16, layer, field, "IPv6 address")  # type: ignore[arg-type]
     raise TypeError(f"an IPv6 address is text, a number or octets, not {type(value).__name__}")
@@ -133,7 +134,7 @@ class Address(Generic[_Value, _Given]):
     code: ClassVar[str]  # of `struct`, for what the header stores
     zero: ClassVar[int | bytes]
     what: ClassVar[Any]  # makes the address object of what is stored
-    store: ClassVar[Callable[[object, str, str], Any]]  # and the other way: (value, layer, field)
+    store: ClassVar[staticmethod[[object, str, str], Any]]  # and back: (value, layer, field)
 
     def __init__(self, default: str | None = None) -> None:
         self.default = default

@@ -7,7 +7,7 @@ computed: lengths, next protocols, checksums.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from encap.checksum import crc32c, ones_sum
 from encap.errors import FieldError
@@ -187,10 +187,11 @@ def pseudo_sum(before: Sequence[Header], protocol: int, length: int) -> int:
     Not folded: 2**16 is 1 in one's complement, so addresses count as the numbers that they are.
     """
     final: bytes | None = None
+    outer: Any  # an IP header has more attributes than others
     for outer in reversed(before):
         if outer.path in ("ipv4", "ipv6"):
-            destination = getattr(outer, "_dst") if final is None else final
-            return _number_of(getattr(outer, "_src")) + _number_of(destination) + protocol + length
+            destination = outer._dst if final is None else final
+            return _number_of(outer._src) + _number_of(destination) + protocol + length
         if isinstance(outer, Routing):
             final = final or outer.final_destination()
     return 0

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from encap._lib import ffi, lib
 from encap.errors import FieldError
@@ -35,6 +36,15 @@ class Column:
     spec: Any
     dtype: np.dtype[Any]
     octets: int = 0
+
+    @property
+    def width(self) -> int:
+        """Octets of one row."""
+        return self.octets or self.dtype.itemsize
+
+    def typed(self, raw: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """The octets that the core has written as the array that they are."""
+        return raw.reshape(-1, self.octets) if self.octets else raw.view(self.dtype)
 
 
 @lru_cache(maxsize=1024)
@@ -69,7 +79,7 @@ def slot_column(name: str) -> Column:
 
 
 def _of_fields(name: Name, spec: Any) -> Column:
-    """A column of one field, or of the fields of several protocols that a group's name stands for."""
+    """A column of one field, or of those of several protocols that a group's name stands for."""
     members: tuple[str, ...] | dict[str, str] = (name.protocol,)
     if name.protocol in GROUPS and name.field is not None:
         members = GROUPS[name.protocol][name.field]
@@ -111,7 +121,7 @@ def _place(spec: Any, kind: type[Header], field: Field, view: View | None) -> No
         first += kind.fixed_len * 8 - group_first
         least, area = kind.fixed_len, kind.fixed_len + group_bits // 8
     start, stop = first // 8, -(-(first + bits) // 8)
-    if bits > 64 or field.address is not None and bits > 32:
+    if bits > 64 or (field.address is not None and bits > 32):
         width = bits // 8
     else:
         width = next(size for size in (1, 2, 4, 8) if size >= stop - start)

@@ -41,8 +41,9 @@ from encap.layout import (
 
 __all__ = [
     "MAC", "U1", "U2", "U3", "U4", "U5", "U6", "U7", "U8", "U9", "U10", "U12", "U13", "U16", "U20",
-    "U24", "U32", "U64", "Bits", "Check", "Checksum", "Dependent", "Field", "Header", "IPv4Field", "IPv6Field",
-    "Length", "MACField", "Next", "Own", "Port", "Role", "Variable", "View", "When", "header", "octets", "when_bit",
+    "U24", "U32", "U64", "Bits", "Check", "Checksum", "Dependent", "Field", "Header", "IPv4Field",
+    "IPv6Field", "Length", "MACField", "Next", "Own", "Port", "Role", "Variable", "View", "When",
+    "header", "octets", "when_bit",
 ]  # fmt: skip
 
 U1 = Annotated[int, Bits(1)]
@@ -127,7 +128,9 @@ class Header:
         view = octets(data)
         if not 0 <= offset <= len(view):
             raise FieldError(
-                f"offset {offset} lies outside of {len(view)} octets", layer=cls.path, field="offset"
+                f"offset {offset} lies outside of {len(view)} octets",
+                layer=cls.path,
+                field="offset",
             )
         value, problem = cls._parse(view, offset, len(view))
         if problem is not None:
@@ -143,12 +146,14 @@ class Header:
         return self._len()
 
     def extent(self) -> tuple[int, str] | None:
-        """Octets from the start of the header to the end of what it carries, and the field that
-        says so; None where no field does."""
+        """Octets from the header's start to the end of what it carries, and the field that says it.
+
+        None where no field does.
+        """
         return None
 
     def fragment(self) -> tuple[int, int] | None:
-        """Offset (units of 8 octets) and whether more fragments follow, where the header says so."""
+        """Offset (units of 8 octets) and whether more fragments follow, where the header knows."""
         return None
 
     def number(self, registry: Any, space: str) -> int | None:
@@ -185,7 +190,7 @@ class Header:
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
             return NotImplemented
-        return self._key() == other._key()  # type: ignore[attr-defined,no-any-return]
+        return bool(self._key() == other._key())
 
     def __hash__(self) -> int:
         return hash((type(self), self._key()))
@@ -203,7 +208,7 @@ class Header:
 
 
 def _restore(kind: type[Header], key: tuple[Any, ...]) -> Header:
-    """A header from what it stored: not through the constructor, which refuses what only a wire has."""
+    """A header from what it stored: the constructor would refuse what only a wire has."""
     self = object.__new__(kind)
     for field, value in zip(kind.fields.values(), key, strict=True):
         kind.__dict__[field.slot].__set__(self, value)
@@ -225,7 +230,7 @@ def _fields(cls: type, defaults: dict[str, Any]) -> list[Field]:
     hints = typing.get_type_hints(cls, include_extras=True)
     said = meanings(cls.__doc__)
     found, at, optional_at = [], 0, 0
-    for name in cls.__dict__.get("__annotations__", {}):
+    for name in cls.__annotations__:
         hint = hints[name]
         if typing.get_origin(hint) is ClassVar:
             continue
@@ -234,7 +239,7 @@ def _fields(cls: type, defaults: dict[str, Any]) -> list[Field]:
         bits = next((note for note in notes if isinstance(note, Bits)), Bits(0))
         when = next((note for note in notes if isinstance(note, When)), None)
         variable = next((note for note in notes if hasattr(note, "build")), None)
-        role = next((n for n in notes if isinstance(n, Length | Next | Checksum | Port | Own)), None)
+        role = next((note for note in notes if isinstance(note, Role)), None)
         size = address.bits if address else bits.bits
         found.append(
             Field(
@@ -288,7 +293,7 @@ def header(path: str) -> typing.Callable[[_Class], _Class]:
                 body.pop(field.name, None)
         source = Source(path, fields, cls.length, cls.checks)
         if "tail_len" in defaults:
-            source.names["tail_len"] = cls.tail_len  # type: ignore[attr-defined]
+            source.names["tail_len"] = defaults["tail_len"]
         body |= {
             "__slots__": tuple(field.slot for field in fields),
             "path": path,
@@ -300,20 +305,24 @@ def header(path: str) -> typing.Callable[[_Class], _Class]:
             "splits": cls.fragment is not Header.fragment,
             "varies": len(source.fixed) < len(fields),
             "leads": next(
-                ((field.name, field.role.space) for field in fields if isinstance(field.role, Next)),
+                (
+                    (field.name, field.role.space)
+                    for field in fields
+                    if isinstance(field.role, Next)
+                ),
                 None,
             ),
         }
         text = compile(source.text(), f"<encap header {path}>", "exec")
-        made = type(cls)(cls.__name__, cls.__bases__, body)
+        made: Any = type(cls.__name__, cls.__bases__, body)
         _rebind(body.values(), made)
         names = source.names | {
             f"set_{field.name}": made.__dict__[field.slot].__set__ for field in fields
         }
-        exec(text, names)
+        exec(text, names)  # noqa: S102  our own text, of names that a class has
         for name in ("__init__", "_build", "_build_fixed", "_len", "_key"):
             setattr(made, name, names[name])
-        setattr(made, "_parse", classmethod(names["_parse"]))
+        made._parse = classmethod(names["_parse"])
         return typing.cast(_Class, made)
 
     return decorate

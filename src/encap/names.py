@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from encap.errors import FieldError
 from encap.fields import Field, Header, View
-from encap.registry import HEADERS, header_class
+from encap.registry import HEADERS
 
 __all__ = ["GROUPS", "MEMBERS", "OF_PACKETS", "Name", "Parts", "parse_name", "split"]
 
@@ -159,7 +159,9 @@ def split(path: Sequence[str]) -> Parts:
                 network = True
                 continue
             begin = index
-        elif name not in MEMBERS["tunnel"] or (name == "gre" and path[index + 1 : index + 2] == ("erspan",)):
+        elif name not in MEMBERS["tunnel"] or (
+            name == "gre" and "erspan" in path[begin : begin + 1]
+        ):
             continue
         else:
             network = False

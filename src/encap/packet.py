@@ -51,14 +51,15 @@ class Packet:
         broken: bool = False,
         registry: Registry = DEFAULT,
     ) -> None:
-        headers = list(parts)
-        payload = (
-            b"" if not headers or isinstance(headers[-1], Header) else bytes(octets(headers.pop()))
-        )
-        for part in headers:
-            if not isinstance(part, Header):
-                raise TypeError(f"a packet has headers, then octets; not {type(part).__name__}")
-        self._set(tuple(headers), payload, trailers, error, broken, registry)
+        payload = b""
+        if parts and not isinstance(parts[-1], Header):
+            payload = bytes(octets(parts[-1]))
+            parts = parts[:-1]
+        headers = tuple(part for part in parts if isinstance(part, Header))
+        if len(headers) < len(parts):
+            wrong = next(part for part in parts if not isinstance(part, Header))
+            raise TypeError(f"a packet has headers, then octets; not {type(wrong).__name__}")
+        self._set(headers, payload, trailers, error, broken, registry)
 
     def _set(
         self,
@@ -378,9 +379,7 @@ def _walk(data: bytes | memoryview, name: str | None, registry: Registry) -> Pac
         if incomplete and (name == "gre" or (network and name in _IP)):
             break
     trailers = tuple([(index, bytes(data[start:stop])) for index, start, stop in cuts])
-    return Packet._made(
-        tuple(headers), bytes(data[at:end]), trailers, error, broken, registry
-    )
+    return Packet._made(tuple(headers), bytes(data[at:end]), trailers, error, broken, registry)
 
 
 _IP = ("ipv4", "ipv6")

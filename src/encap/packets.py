@@ -129,7 +129,11 @@ class Packets:
                 field="starts",
                 value=int(first[row]),
             )
-        wires = sizes if wire_lengths is None else _column(wire_lengths, count, np.uint32, "wire_lengths")
+        wires = (
+            sizes
+            if wire_lengths is None
+            else _column(wire_lengths, count, np.uint32, "wire_lengths")
+        )
         self._set(
             octets,
             _read_only(first),
@@ -391,7 +395,6 @@ class Packets:
             ports=self._ports,
         )
 
-
     def ports_with(self, ports: Mapping[int, str | None] | None) -> dict[int, str | None]:
         """The UDP ports bound to the batch, `ports` added."""
         return self._ports | checked_ports(ports) if ports else self._ports
@@ -436,7 +439,7 @@ class Packets:
         ports, threads: see `parse`.  out: arrays by name to write to, as an earlier call returned.
         FieldError, with the names that exist, for one that does not.
         """
-        from encap.layers import columns
+        from encap.gather import columns
 
         return columns(self, names, ports=ports, threads=threads, out=out)
 

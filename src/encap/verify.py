@@ -1,4 +1,4 @@
-"""What a strict reader may ask of one packet: reserved bits that are zero, checksums that are right."""
+"""What a strict reader may ask of one packet: reserved bits at zero, checksums that are right."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ def _wrong(packet: Packet, index: int, header: Header, octets: bytes, body: byte
             continue
         size = field.bits // 8
         blank = octets[:at] + bytes(size) + octets[at + size :]
-        right = compute(
-            field.role, packet.headers[:index], header, blank, body, packet.registry
-        )
+        right = compute(field.role, packet.headers[:index], header, blank, body, packet.registry)
         # A one's complement sum has two zeros.
         if given != right and {given, right} != {0, 0xFFFF}:
             return f"{header.path}.{field.name}"
