@@ -30,7 +30,7 @@ PURE = [
 FAST = [
     {"_ffi"},
     {"_lib", "implementations", "memory"},
-    {"packets", "layers", "walk", "columns", "decapsulate", "options"},
+    {"packets", "layers", "walk", "columns", "decapsulate", "gather", "options"},
     {"filter", "rewrite", "fragments", "flow"},
     {"capture"},
     {"tunnels"},

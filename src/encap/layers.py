@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from encap import memory
-from encap._lib import Batch, ffi, lib, pointer, spread, take_out
+from encap._lib import Batch, ffi, lib, pointer, spread
 from encap.columns import Column, column, slot_column
 from encap.errors import FieldError
 from encap.layout import Field
@@ -20,7 +20,7 @@ from encap.walk import KINDS, OTHER, PathTable, Status, path_name, port_rules
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["Layers", "columns", "parse"]
+__all__ = ["Layers", "of_packets", "parse"]
 
 Array: TypeAlias = npt.NDArray[Any]
 RECORD = np.dtype(
@@ -153,10 +153,10 @@ class Layers:
             return found
         if name == "status":
             return self.status
-        return _given(self.packets, name)
+        return of_packets(self.packets, name)
 
     def _gather(self, wanted: Column) -> Array:
-        rows, width = len(self), max(wanted.octets, wanted.dtype.itemsize)
+        rows, width = len(self), wanted.width
         raw = memory.empty(rows * width, np.uint8)
         slots = np.empty(self._paths.capacity, np.int8)
         lib.encap_find_slots(
@@ -176,7 +176,7 @@ class Layers:
             lib.encap_gather(source.pointer, begin, end, *given)
 
         spread(gather, rows)
-        return _typed(raw, wanted)
+        return wanted.typed(raw)
 
     def has(self, name: str) -> npt.NDArray[np.bool_]:
         """bool[n]: where the header, or the optional field (`gre.key`), called `name` is there."""
@@ -265,18 +265,12 @@ class Layers:
         return option(self, name, numbers)
 
 
-def _given(packets: Packets, name: str) -> Array:
+def of_packets(packets: Packets, name: str) -> Array:
     """What a batch knows without a walk."""
     known: dict[str, Array] = {
         "time": packets.times, "length": packets.lengths, "wire_length": packets.wire_lengths,
     }  # fmt: skip
     return known[name]
-
-
-def _typed(raw: npt.NDArray[np.uint8], wanted: Column) -> Array:
-    if wanted.octets:
-        return raw.reshape(-1, wanted.octets)
-    return raw.view(wanted.dtype)
 
 
 def parse(
@@ -317,70 +311,3 @@ def parse(
         # A table that was full may have missed a path which an earlier one has.
         path_ids[lost] = tables[0].find(records["kind"][lost])
     return Layers(packets, records, path_ids, tables[0])
-
-
-def columns(
-    packets: Packets,
-    names: Sequence[str],
-    *,
-    ports: Mapping[int, str | None] | None = None,
-    threads: int | None = None,
-    out: Mapping[str, Array] | None = None,
-) -> dict[str, Array]:
-    """Walk and columns in one pass over memory; see `Packets.columns`."""
-    rows = len(packets)
-    of_packets = [name for name in names if name in OF_PACKETS]
-    wanted = [column(name) for name in names if name not in OF_PACKETS]
-    results = {made.name: _result(made, rows, out) for made in wanted}
-    if any(name in ("path", "status") for name in of_packets):
-        layers = parse(packets, ports=ports, threads=threads)
-        found = {name: layers[name] for name in of_packets}
-    else:
-        found = {name: _given(packets, name) for name in of_packets}
-    _fill(packets, wanted, results, port_rules(packets.ports_with(ports)), threads)
-    found |= {made.name: _typed(results[made.name], made) for made in wanted}
-    return {name: found[name] for name in names}
-
-
-def _result(wanted: Column, rows: int, out: Mapping[str, Any] | None) -> npt.NDArray[np.uint8]:
-    """The octets that a column goes to: those of `out` where it has the name."""
-    size = rows * max(wanted.octets, wanted.dtype.itemsize)
-    given = out.get(wanted.name) if out is not None else None
-    if given is None:
-        return memory.empty(size, np.uint8)
-    if not isinstance(given, np.ndarray):
-        raise TypeError(f"out[{wanted.name!r}] must be an array, not {type(given).__name__}")
-    shape = (wanted.octets,) if wanted.octets else ()
-    if given.dtype != wanted.dtype or not given.flags.c_contiguous or given.shape[1:] != shape:
-        raise FieldError(
-            f"out[{wanted.name!r}] must be a contiguous array of {wanted.dtype}"
-            f" with rows of shape {shape}",
-            field="out",
-        )
-    return take_out(given.reshape(-1).view(np.uint8), size, np.uint8)
-
-
-def _fill(
-    packets: Packets,
-    wanted: list[Column],
-    results: dict[str, npt.NDArray[np.uint8]],
-    known: Any,
-    threads: int | None,
-) -> None:
-    """Runs the fused kernel."""
-    if not wanted:
-        return
-    source = Batch(packets)
-    specs = ffi.new("encap_column[]", [made.spec[0] for made in wanted])
-    keep = [pointer(results[made.name], "uint8_t", writable=True) for made in wanted]
-    outs = ffi.new("uint8_t *[]", keep)
-
-    def fill(begin: int, end: int) -> None:
-        paths = PathTable()
-        slots = memory.empty(paths.capacity * len(wanted), np.int8)
-        room = pointer(slots, "int8_t", writable=True)
-        lib.encap_columns(
-            source.pointer, known, begin, end, paths.pointer, room, specs, len(wanted), outs
-        )
-
-    spread(fill, len(packets), threads)

@@ -82,6 +82,12 @@ class PathTable:
     def __len__(self) -> int:
         return int(self.pointer.count)
 
+    def clear(self) -> None:
+        """Forgets every path."""
+        if self.pointer.count:
+            self._table.fill(0)
+            self.pointer.count = 0
+
     @property
     def capacity(self) -> int:
         """How many paths there is room for."""

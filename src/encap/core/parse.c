@@ -13,9 +13,8 @@ INLINE void begin_row(walk *w, const encap_batch *batch, uint64_t row)
     const frame_span frame = row_octets(batch, row);
     w->frame = frame.at;
     w->end = (uint32_t)frame.size;
-    w->layers->status_offset = 0;
-    w->layers->count = w->layers->status = 0;
-    w->layers->status_layer = w->layers->reserved = 0;
+    /* From status_offset to the end: one store. */
+    memset(&w->layers->status_offset, 0, sizeof *w->layers - offsetof(encap_layers, status_offset));
 }
 
 /* The id of a path, which is added when it is new and there is room. */
@@ -54,6 +53,23 @@ INLINE void parse_row(const encap_batch *batch, const encap_rules *rules, uint64
     layers->count = (uint8_t)w.count;
 }
 
+/* The path ids of `count` rows, at least one; often they are all the same. */
+INLINE void intern_rows(encap_paths *paths, const encap_layers *layers, uint16_t *path_ids,
+                        uint64_t count)
+{
+    uint64_t first[2], kinds[2], other = 0;
+    memcpy(first, layers->kind, sizeof first);
+    for (uint64_t i = 1; i < count; i++) {
+        memcpy(kinds, layers[i].kind, sizeof kinds);
+        other |= (kinds[0] ^ first[0]) | (kinds[1] ^ first[1]);
+    }
+    path_ids[0] = intern(paths, first);
+    for (uint64_t i = 1; i < count; i++) {
+        memcpy(kinds, layers[i].kind, sizeof kinds);
+        path_ids[i] = other ? intern(paths, kinds) : path_ids[0];
+    }
+}
+
 /* parse_rows below, compiled for one CPU variant. */
 typedef void rows_kernel(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
                          uint64_t end, uint64_t last, encap_paths *paths, encap_layers *layers,
@@ -77,11 +93,7 @@ INLINE void parse_rows(const encap_batch *batch, const encap_rules *rules, uint6
             parse_row(batch, rules, first + i, kind, &layers[first - begin + i]);
         }
         reach = layers[first - begin].payload;
-        for (uint64_t i = first - begin; i < first - begin + count; i++) {
-            uint64_t kinds[2];
-            memcpy(kinds, layers[i].kind, sizeof kinds);
-            path_ids[i] = intern(paths, kinds);
-        }
+        intern_rows(paths, layers + (first - begin), path_ids + (first - begin), count);
     }
 }
 

@@ -1,0 +1,147 @@
+"""Columns straight from packets: walk and gather fused, so that memory is read once.
+
+What a call needs beside its results (which names mean what, room for paths) is kept for
+the next call: for batches of a few thousand packets making it would cost as much as the work.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from encap import memory
+from encap._lib import Batch, ffi, lib, pointer, spread, take_out
+from encap.columns import Column, column
+from encap.errors import FieldError
+from encap.layers import of_packets, parse
+from encap.names import OF_PACKETS
+from encap.walk import PathTable, port_rules
+
+if TYPE_CHECKING:
+    from encap.packets import Packets
+
+__all__ = ["columns"]
+
+Array: TypeAlias = npt.NDArray[Any]
+ALIGNED = 64  # octets: a column starts on a cache line
+
+
+class _Plan(NamedTuple):
+    """What a list of names means."""
+
+    of_packets: tuple[str, ...]
+    wanted: tuple[Column, ...]
+    specs: Any  # encap_column[], in the order of `wanted`
+
+
+@lru_cache(maxsize=256)
+def _plan(names: tuple[str, ...]) -> _Plan:
+    wanted = tuple(column(name) for name in dict.fromkeys(names) if name not in OF_PACKETS)
+    specs = ffi.new("encap_column[]", [made.spec[0] for made in wanted])
+    return _Plan(tuple(name for name in names if name in OF_PACKETS), wanted, specs)
+
+
+class _Scratch:
+    """Room for the paths of one range of rows, and for the slots of each column in each."""
+
+    def __init__(self) -> None:
+        self.paths = PathTable()
+        self._room = np.empty(0, np.int8)
+        self.slots = ffi.NULL
+
+    def ready(self, columns: int) -> None:
+        """Forgets the paths, and makes room for as many columns."""
+        self.paths.clear()
+        if len(self._room) < self.paths.capacity * columns:
+            self._room = np.empty(self.paths.capacity * columns, np.int8)
+            self.slots = pointer(self._room, "int8_t", writable=True)
+
+
+_idle: deque[_Scratch] = deque(maxlen=8)  # its ends are atomic, so threads can share it
+
+
+def columns(
+    packets: Packets,
+    names: Sequence[str],
+    *,
+    ports: Mapping[int, str | None] | None = None,
+    threads: int | None = None,
+    out: Mapping[str, Array] | None = None,
+) -> dict[str, Array]:
+    """Walk and columns in one pass over memory; see `Packets.columns`."""
+    plan = _plan(tuple(names))
+    found: dict[str, Array] = {}
+    if "path" in plan.of_packets or "status" in plan.of_packets:
+        layers = parse(packets, ports=ports, threads=threads)
+        found = {name: layers[name] for name in plan.of_packets}
+    elif plan.of_packets:
+        found = {name: of_packets(packets, name) for name in plan.of_packets}
+    if plan.wanted:
+        arrays, targets = _results(plan.wanted, len(packets), out)
+        _fill(packets, plan, targets, port_rules(packets.ports_with(ports)), threads)
+        found |= arrays
+    return {name: found[name] for name in names}
+
+
+def _results(
+    wanted: Sequence[Column], rows: int, out: Mapping[str, Array] | None
+) -> tuple[dict[str, Array], list[Any]]:
+    """The arrays that the columns go to, and where they are for C: those of `out`, or new ones."""
+    given = {made.name: out[made.name] for made in wanted if out is not None and made.name in out}
+    starts, size = {}, 0
+    for made in wanted:
+        if made.name not in given:
+            starts[made.name] = size
+            size += -(-rows * made.width // ALIGNED) * ALIGNED
+    block = memory.empty(size, np.uint8)  # one for all: a dozen would take longer than the walk
+    base = pointer(block, "uint8_t", writable=True)
+    arrays, targets = {}, []
+    for made in wanted:
+        if made.name in given:
+            raw = _given(made, rows, given[made.name])
+            targets.append(pointer(raw, "uint8_t", writable=True))
+        else:
+            start = starts[made.name]
+            raw = block[start : start + rows * made.width]
+            targets.append(base + start if rows else ffi.NULL)
+        arrays[made.name] = made.typed(raw)
+    return arrays, targets
+
+
+def _given(made: Column, rows: int, array: object) -> npt.NDArray[np.uint8]:
+    """The octets of an array of the caller's for `rows` rows of a column."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"out[{made.name!r}] must be an array, not {type(array).__name__}")
+    shape = (made.octets,) if made.octets else ()
+    if array.dtype != made.dtype or not array.flags.c_contiguous or array.shape[1:] != shape:
+        raise FieldError(
+            f"out[{made.name!r}] must be a contiguous array of {made.dtype}"
+            f" with rows of shape {shape}",
+            field="out",
+        )
+    return take_out(array.reshape(-1).view(np.uint8), rows * made.width, np.uint8)
+
+
+def _fill(
+    packets: Packets, plan: _Plan, targets: list[Any], rules: Any, threads: int | None
+) -> None:
+    """Runs the fused kernel."""
+    source, count = Batch(packets), len(plan.wanted)
+    outs = ffi.new("uint8_t *[]", targets)
+
+    def fill(begin: int, end: int) -> None:
+        try:
+            scratch = _idle.pop()
+        except IndexError:
+            scratch = _Scratch()
+        scratch.ready(count)
+        paths, slots = scratch.paths.pointer, scratch.slots
+        lib.encap_columns(source.pointer, rules, begin, end, paths, slots, plan.specs, count, outs)
+        _idle.append(scratch)
+
+    spread(fill, len(packets), threads)
