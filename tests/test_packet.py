@@ -291,6 +291,11 @@ def test_fields_by_name(name: Any, value: Any) -> None:
         OVERLAY[name]
 
 
+def test_a_packet_names_only_what_it_can_be_asked_for() -> None:
+    with pytest.raises(FieldError, match=r"known are .*geneve, ip, l4, tunnel$"):
+        OVERLAY["nope.x"]
+
+
 def test_inner_and_outer_without_a_tunnel_are_everything() -> None:
     packet = encap.parse(bytes(inner))
     assert packet["outer.udp"] is packet["inner.udp"] is packet["udp"]

@@ -48,10 +48,13 @@ class Column:
 
 
 @lru_cache(maxsize=1024)
-def column(text: str) -> Column:
-    """What a column's name means. FieldError, with the names that exist, when nothing."""
+def column(text: str, *others: str) -> Column:
+    """What a column's name means. FieldError, with the names that exist, when nothing.
+
+    others: names beside those of fields that exist where this one was given.
+    """
     name = parse_name(text)
-    known_protocol(name)
+    known_protocol(name, *others)
     spec = ffi.new("encap_column *")
     spec.part = _PARTS[name.part]
     spec.index = name.index

@@ -41,7 +41,8 @@ class _Plan(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _plan(names: tuple[str, ...]) -> _Plan:
-    wanted = tuple(column(name) for name in dict.fromkeys(names) if name not in OF_PACKETS)
+    of_fields = [name for name in dict.fromkeys(names) if name not in OF_PACKETS]
+    wanted = tuple(column(name, *OF_PACKETS) for name in of_fields)
     specs = ffi.new("encap_column[]", [made.spec[0] for made in wanted])
     return _Plan(tuple(name for name in names if name in OF_PACKETS), wanted, specs)
 

@@ -142,7 +142,7 @@ class Layers:
         """The column called `name`. FieldError, with the names that exist, when there is none."""
         if name in OF_PACKETS:
             return self._of_packets(name)
-        return self._gather(column(name))
+        return self._gather(column(name, *OF_PACKETS))
 
     def _of_packets(self, name: str) -> Array:
         if name == "path":

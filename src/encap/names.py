@@ -108,10 +108,13 @@ def parse_name(text: str) -> Name:
     return name
 
 
-def known_protocol(name: Name) -> None:
-    """FieldError, with those that exist, when `name` names no built-in protocol."""
+def known_protocol(name: Name, *others: str) -> None:
+    """FieldError, with those that exist, when `name` names no built-in protocol.
+
+    others: names without a protocol that are known where this one was given.
+    """
     if name.protocol not in HEADERS and name.protocol not in GROUPS:
-        known = ", ".join([*HEADERS, *GROUPS, *OF_PACKETS])
+        known = ", ".join([*HEADERS, *GROUPS, *others])
         raise FieldError(
             f"{name.text!r}: no protocol is called {name.protocol!r}; known are {known}",
             field=name.text,

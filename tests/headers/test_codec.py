@@ -9,6 +9,7 @@ import copy
 import dataclasses
 import importlib
 import pickle
+from ipaddress import IPv6Address
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from encap.errors import FieldError, MalformedError, TruncatedError, Unsupported
 from encap.fields import MAC, Field, Header
 from encap.headers import geneve, gre
 from encap.headers.geneve_options import KNOWN
+from encap.headers.ipv6 import IPv6
 from encap.headers.options import Octets, Option, Options
 from encap.headers.tun import TunPI, VirtioNet, VirtioNetMergeable
 from encap.layout import Own, When
@@ -244,6 +246,12 @@ def test_limits(cls: Class) -> None:
         if not field.open:
             with pytest.raises(TypeError):
                 cls(**{name: None})
+
+
+@pytest.mark.parametrize("address", ["fe80::1%eth0", IPv6Address("fe80::1%3")])
+def test_a_scope_that_no_packet_holds_is_refused(address: Any) -> None:
+    with pytest.raises(FieldError, match="scope"):
+        IPv6(src=address)
 
 
 @every_class
