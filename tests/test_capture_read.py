@@ -304,6 +304,7 @@ def test_batches_of_any_size_are_the_file(form, tmp_path):
     capture.write(path, packets)
     for size in (4096, 5000, 1 << 16, 1 << 22):
         with capture.open(path, batch_octets=size) as source:
+            assert source.size == path.stat().st_size
             batches = list(source.batches())
         assert Packets.concat(batches).equals(packets)
         assert all(batch.data.size <= size for batch in batches)
@@ -329,6 +330,7 @@ def test_a_pipe_delivers_what_is_there():
         assert list(next(batches)) == [b"second"]
         os.close(writing)
         assert list(batches) == []
+        assert (source.size, source.cut) == (None, False)
 
 
 def test_a_pipe_that_is_cut():
@@ -340,6 +342,7 @@ def test_a_pipe_that_is_cut():
         assert list(next(batches)) == [b"first"]
         with pytest.raises(CaptureError, match="cut short") as caught:
             next(batches)
+        assert source.cut
     assert (caught.value.record, caught.value.position) == (1, 24 + 16 + 5)
 
 

@@ -322,8 +322,10 @@ def test_a_file_is_replaced_when_whole(tmp_path):
     assert capture.read(path).equals(some())
     assert names(tmp_path) == ["a.pcap"]
     with capture.open(path) as source, capture.create(path, like=source) as sink:
+        assert sink.atomic
         for packets in source.batches():  # from a file to itself
             sink.write(packets[:10])
+        assert sink.linktypes == source.linktypes
     assert capture.read(path).equals(some()[:10])
 
 
@@ -353,6 +355,7 @@ def test_standard_output_gets_each_batch_at_once(monkeypatch):
         monkeypatch.setattr(sys, "stdout", file)
         with capture.create("-") as sink:
             packets = some()
+            assert not sink.atomic
             sink.write(packets[:1])
             assert len(os.read(source.fileno(), 1 << 16)) == 24 + 16 + int(packets.lengths[0])
             sink.write(packets[1:2])

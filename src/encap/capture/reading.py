@@ -38,6 +38,8 @@ def read(
     A file that is cut short, or wrong from some place on, gives the packets before that place,
     and `packets.error` says what was wrong. CaptureError for what is no capture, or is wrong
     before the first packet. For files that do not fit in memory there is `open`.
+    Times are what the file says, in UTC: the zone of a pcap header (`thiszone`), which writers
+    leave at 0, is not added.
     """
     stream = open_reader(path)
     try:
@@ -185,6 +187,16 @@ class Source:
     def resolution(self) -> int:
         """Units of time a second: of the finest interface so far."""
         return self._decoder.resolution
+
+    @property
+    def size(self) -> int | None:
+        """Octets of the file from where its reading began; None for pipes and compressed files."""
+        return self._stream.size
+
+    @property
+    def cut(self) -> bool:
+        """True once the file has ended too early: what stands before its end is right."""
+        return self._decoder.cut
 
     def batches(self) -> Iterator[Packets]:
         """The packets in batches of about `batch_octets`, each with memory of its own.

@@ -252,9 +252,14 @@ class Writer:
         self._target, self._temporary = target, temporary
 
     @property
+    def atomic(self) -> bool:
+        """True where there is no file of the name until the whole of it is there."""
+        return self._temporary is not None
+
+    @property
     def patchable(self) -> bool:
         """Whether what was written can be corrected."""
-        return self._temporary is not None and self._encoder is None
+        return self.atomic and self._encoder is None
 
     def write(self, octets: bytes | memoryview) -> None:
         if self._encoder is not None:

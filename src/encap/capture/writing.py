@@ -120,6 +120,16 @@ class Sink:
         """What was written so far."""
         return Summary(self._packets, self._octets, self._path, dict(self._left_out))
 
+    @property
+    def linktypes(self) -> tuple[int, ...]:
+        """The link types that the file has so far, in order of appearance."""
+        return tuple(self._interfaces)
+
+    @property
+    def atomic(self) -> bool:
+        """True where the file gets its name when it is whole; not of pipes and files given open."""
+        return self._writer.atomic
+
     def write(self, packets: Packets) -> None:
         """Append a batch.
 

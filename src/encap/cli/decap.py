@@ -146,7 +146,7 @@ def _write_or_advise(sink: Sink, packets: Packets) -> None:
     try:
         sink.write(packets)
     except CaptureError as error:
-        kinds = set(np.unique(packets.linktypes).tolist()) | set(sink._interfaces)
+        kinds = set(np.unique(packets.linktypes).tolist()) | set(sink.linktypes)
         if len(kinds) < 2:
             raise
         found = ", ".join(str(kind) for kind in sorted(kinds))

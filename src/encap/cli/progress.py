@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -48,20 +45,14 @@ class Input:
                     yield packets
                     advance(packets.data.size)
             except CaptureError as error:
-                if not self.packets and not self.source._decoder.cut:
+                if not self.packets and not self.source.cut:
                     raise CaptureError(f"{self.name}: {error}") from error
                 self.failure = error
 
     def _bar(self) -> AbstractContextManager[Any]:
         if not sys.stderr.isatty():
             return nullcontext(_no_bar)
-        return _Bar(self.name, self._size())
-
-    def _size(self) -> int | None:
-        """Octets that there will be, where that can be known."""
-        status = Path(self.path).stat() if self.path != "-" else os.fstat(sys.stdin.fileno())
-        plain = self.source._stream.size is not None
-        return status.st_size if plain and stat.S_ISREG(status.st_mode) else None
+        return _Bar(self.name, self.source.size)
 
     def close(self) -> None:
         self.source.close()

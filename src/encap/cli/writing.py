@@ -28,7 +28,7 @@ class Writing:
     def __init__(self, sink: Sink, write: Callable[[Packets], None]) -> None:
         self._write = write
         self._waiting: deque[Future[None]] = deque()
-        behind = sink._writer._temporary is not None and thread_count() > 1
+        behind = sink.atomic and thread_count() > 1
         self._thread = ThreadPoolExecutor(1, "encap-writing") if behind else None
 
     def put(self, packets: Packets) -> None:
