@@ -59,7 +59,7 @@ static int8_t find_slot(const uint8_t kind[ENCAP_MAX_LAYERS], const encap_column
     int8_t found[ENCAP_MAX_LAYERS];
     int count = 0;
     for (uint32_t slot = from; slot < to && kind[slot] != ENCAP_NONE; slot++)
-        if (column->kinds >> kind[slot] & 1 && tunnels >> slot & 1)
+        if (column->kinds >> (kind[slot] & 31) & 1 && tunnels >> slot & 1)
             found[count++] = (int8_t)slot;
     int index = column->index < 0 ? count + column->index : column->index;
     return index >= 0 && index < count ? found[index] : -1;

@@ -1,7 +1,7 @@
 /* Exact copies: no octet is read or written outside [0, size).
  *
- * The last vector overlaps the one before it, or is masked, so there is no
- * loop over single octets. The spans must not overlap each other. */
+ * The last vector is masked, or cut into halves, so there is no loop over
+ * single octets. The spans must not overlap each other. */
 
 typedef void copy_kernel(uint8_t *to, const uint8_t *from, uint64_t size);
 
@@ -37,28 +37,25 @@ INLINE void copy_short(uint8_t *to, const uint8_t *from, uint64_t size)
         *to = *from;
 }
 
+/* The last octets are stored by themselves: a vector that overlaps the one before it makes the
+ * whole copy take half as long again. */
 AVX2 INLINE void copy_avx2(uint8_t *to, const uint8_t *from, uint64_t size)
 {
-    if (size < 32) {
-        copy_short(to, from, size);
-        return;
-    }
-    for (uint64_t at = 0; at < size - 32; at += 32)
+    uint64_t at = 0;
+    for (; at + 32 <= size; at += 32) /* no wrap: a size is that of an object */
         store_avx2(to + at, load_avx2(from + at));
-    store_avx2(to + size - 32, load_avx2(from + size - 32));
+    copy_short(to + at, from + at, size - at);
 }
 
+/* Vectors of 32 octets here too: with packets of some hundred octets the wider ones gain nothing.
+ */
 AVX512 INLINE void copy_avx512(uint8_t *to, const uint8_t *from, uint64_t size)
 {
-    if (size < 64) {
-        const __mmask64 mask = _bzhi_u64(~0ULL, (unsigned)size);
-
-        _mm512_mask_storeu_epi8(to, mask, _mm512_maskz_loadu_epi8(mask, from));
-        return;
-    }
-    for (uint64_t at = 0; at < size - 64; at += 64)
-        _mm512_storeu_si512(to + at, _mm512_loadu_si512(from + at));
-    _mm512_storeu_si512(to + size - 64, _mm512_loadu_si512(from + size - 64));
+    uint64_t at = 0;
+    for (; at + 32 <= size; at += 32) /* no wrap: a size is that of an object */
+        store_avx2(to + at, load_avx2(from + at));
+    const __mmask32 rest = _bzhi_u32(~0U, (unsigned)(size - at));
+    _mm256_mask_storeu_epi8(to + at, rest, _mm256_maskz_loadu_epi8(rest, from + at));
 }
 
 #endif

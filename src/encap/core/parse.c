@@ -119,7 +119,7 @@ INLINE uint64_t unwrap_rows(const encap_batch *batch, const encap_rules *rules, 
     uint64_t written = begin;
     for (uint64_t row = begin; row < end; row++) {
         inner_packet inner;
-        prefetch_headers(batch, row, end, 0);
+        prefetch_row(batch, row, end);
         unwrap_row(batch, rules, row, wanted->tunnels, wanted->depth, &inner);
         if (!inner.found && !wanted->keep)
             continue;
