@@ -29,7 +29,7 @@ PURE = [
 ]
 FAST = [
     {"_ffi"},
-    {"_lib", "implementations", "memory"},
+    {"_lib", "implementations", "memory", "arrays"},
     {"packets", "layers", "walk", "columns", "decapsulate", "gather", "options"},
     {"filter", "rewrite", "fragments", "flow"},
     {"capture"},

@@ -86,7 +86,6 @@ def test_a_value_or_shape_that_does_not_fit(given: dict[str, Any]) -> None:
         {"data": np.zeros(20, np.uint8)[::2]}, {"data": memoryview(bytes(20))[::2]},
         {"color": 1},
     ],
-    ids=str,
 )  # fmt: skip
 def test_a_wrong_type(given: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
@@ -318,6 +317,13 @@ def test_concat_of_nothing(packets: Packets) -> None:
     assert Packets.concat([packets]).equals(packets)
 
 
+def test_concat_of_batches_with_ports(packets: Packets) -> None:
+    bound = packets.with_ports({5: "vxlan"})
+    assert Packets.concat([bound, bound[1:]])._ports_with(None) == {5: "vxlan"}
+    with pytest.raises(FieldError, match="different ports"):
+        Packets.concat([packets, bound])
+
+
 def test_concat_keeps_the_first_error(packets: Packets) -> None:
     errors = [encap.CaptureError("one"), encap.CaptureError("two")]
     joined = Packets.concat([packets, *(packets.replace(error=error) for error in errors)])
@@ -335,7 +341,7 @@ def test_replace(packets: Packets) -> None:
     assert made.replace(error=None).error is None
     assert packets[1:].replace(times=0).rows.tolist() == [1, 2, 3, 4]
     ports = packets.with_ports({5: "vxlan"}).replace(times=0)
-    assert ports.ports_with(None) == {5: "vxlan"}
+    assert ports._ports_with(None) == {5: "vxlan"}
     with pytest.raises(TypeError, match="data"):
         packets.replace(data=b"")
     with pytest.raises(FieldError):
@@ -395,7 +401,7 @@ def test_copies(copied: Any, packets: Packets) -> None:
     made = copied(chosen)
     assert made.equals(chosen)
     assert made.rows.tolist() == [3, 0, 2]
-    assert made.ports_with(None) == {7: "geneve", 4789: None}
+    assert made._ports_with(None) == {7: "geneve", 4789: None}
     assert (str(made.error), made.error.record) == (str(error), 4)
     assert made.data.size == chosen.lengths.sum()
     assert copied(packets[:0]).equals(packets[:0])

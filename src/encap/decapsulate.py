@@ -66,7 +66,7 @@ def decap(
     """The inner packets; see `Packets.decap`."""
     rows = len(packets)
     wanted = _wanted(kind, depth, others)
-    known = port_rules(packets.ports_with(ports))
+    known = port_rules(packets._ports_with(ports))
     arrays = [memory.empty(rows, dtype) for dtype in _DTYPES]
     octets = int(packets.lengths.sum(dtype=np.int64)) if out is not None else 0
     target = take_out(out, octets, np.uint8, apart=packets.data)

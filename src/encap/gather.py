@@ -84,7 +84,7 @@ def columns(
         found = {name: of_packets(packets, name) for name in plan.of_packets}
     if plan.wanted:
         arrays, targets = _results(plan.wanted, len(packets), out)
-        _fill(packets, plan, targets, port_rules(packets.ports_with(ports)), threads)
+        _fill(packets, plan, targets, port_rules(packets._ports_with(ports)), threads)
         found |= arrays
     return {name: found[name] for name in names}
 

@@ -293,7 +293,7 @@ def parse(
         if len(records) < rows:
             raise FieldError(f"out has room for {len(records)} packets, not {rows}", field="out")
         records, path_ids = records[:rows], path_ids[:rows]
-    source, known = Batch(packets), port_rules(packets.ports_with(ports))
+    source, known = Batch(packets), port_rules(packets._ports_with(ports))
     target = ffi.from_buffer("encap_layers[]", records) if rows else ffi.NULL
     ids = pointer(path_ids, "uint16_t")
 

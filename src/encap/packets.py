@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from encap import memory
 from encap._lib import Batch, lib, pointer, spread, take_out
+from encap.arrays import Octets, column, octets, read_only, row_numbers
 from encap.errors import EncapError, FieldError
 from encap.registry import checked_ports
 
@@ -28,49 +29,6 @@ ETHERNET = 1
 Int64s = npt.NDArray[np.int64]
 Uint32s = npt.NDArray[np.uint32]
 Uint16s = npt.NDArray[np.uint16]
-Octets = npt.NDArray[np.uint8]
-
-
-def _octets(data: Any) -> Octets:
-    """`data` as a one-dimensional array of octets, borrowed."""
-    if isinstance(data, np.ndarray):
-        if data.dtype != np.uint8 or data.ndim != 1 or not data.flags.c_contiguous:
-            raise TypeError("data must be a contiguous one-dimensional array of uint8")
-        return data
-    view = memoryview(data)
-    if not view.c_contiguous:
-        raise TypeError("data must be contiguous")
-    return np.frombuffer(view, np.uint8)
-
-
-def _column(value: Any, count: int, dtype: npt.DTypeLike, name: str) -> npt.NDArray[Any]:
-    """`value`, one number or one a packet, as a read-only array of `count` elements."""
-    kind = np.dtype(dtype)
-    given = np.asarray(value)
-    if given.size and given.dtype.kind not in "iub":
-        # Of integers that fit no type of its own numpy makes floats, or objects.
-        if isinstance(value, np.ndarray) or not _integers(value):
-            raise TypeError(f"{name} must hold integers, not {given.dtype}")
-        raise FieldError(f"{name} has a value that does not fit {kind}", field=name)
-    limits = np.iinfo(kind)
-    if given.size and (int(given.min()) < limits.min or int(given.max()) > limits.max):
-        raise FieldError(f"{name} has a value that does not fit {kind}", field=name)
-    array = given.astype(kind, copy=False)
-    if array.ndim == 0:
-        return np.broadcast_to(array, (count,))
-    if array.shape != (count,):
-        raise FieldError(f"{name} has shape {array.shape}, {count} rows are needed", field=name)
-    return _read_only(np.ascontiguousarray(array))
-
-
-def _integers(value: Any) -> bool:
-    return all(isinstance(one, int) for one in np.array(value, object).flat)
-
-
-def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 class Packets:
@@ -114,34 +72,34 @@ class Packets:
         rows: npt.ArrayLike | None = None,
         error: EncapError | None = None,
     ) -> None:
-        octets = _octets(data)
+        whole = octets(data)
         count = np.size(starts)
-        first = np.ascontiguousarray(_column(starts, count, np.int64, "starts"))
-        sizes = np.ascontiguousarray(_column(lengths, count, np.uint32, "lengths"))
+        first = np.ascontiguousarray(column(starts, count, np.int64, "starts"))
+        sizes = np.ascontiguousarray(column(lengths, count, np.uint32, "lengths"))
         # A subtraction: `first + sizes` could wrap.
-        outside = (first < 0) | (first > octets.size)
-        outside |= sizes > octets.size - np.where(outside, octets.size, first)
+        outside = (first < 0) | (first > whole.size)
+        outside |= sizes > whole.size - np.where(outside, whole.size, first)
         if outside.any():
             row = int(outside.argmax())
             raise FieldError(
                 f"row {row} (start {first[row]}, length {sizes[row]}) lies outside of the"
-                f" {octets.size} octets of data",
+                f" {whole.size} octets of data",
                 field="starts",
                 value=int(first[row]),
             )
         wires = (
             sizes
             if wire_lengths is None
-            else _column(wire_lengths, count, np.uint32, "wire_lengths")
+            else column(wire_lengths, count, np.uint32, "wire_lengths")
         )
         self._set(
-            octets,
-            _read_only(first),
-            _read_only(sizes),
+            whole,
+            read_only(first),
+            read_only(sizes),
             wire_lengths=np.ascontiguousarray(wires),
-            times=_column(times, count, np.int64, "times"),
-            linktypes=_column(linktypes, count, np.uint16, "linktypes"),
-            rows=None if rows is None else _column(rows, count, np.int64, "rows"),
+            times=column(times, count, np.int64, "times"),
+            linktypes=column(linktypes, count, np.uint16, "linktypes"),
+            rows=None if rows is None else column(rows, count, np.int64, "rows"),
             error=error,
             ports={},
         )
@@ -161,11 +119,11 @@ class Packets:
     ) -> None:
         put = object.__setattr__
         put(self, "data", data)
-        put(self, "starts", _read_only(starts))
-        put(self, "lengths", _read_only(lengths))
-        put(self, "wire_lengths", _read_only(wire_lengths))
-        put(self, "times", _read_only(times))
-        put(self, "linktypes", _read_only(linktypes))
+        put(self, "starts", read_only(starts))
+        put(self, "lengths", read_only(lengths))
+        put(self, "wire_lengths", read_only(wire_lengths))
+        put(self, "times", read_only(times))
+        put(self, "linktypes", read_only(linktypes))
         put(self, "_rows", rows)
         put(self, "error", error)
         put(self, "_ports", ports)
@@ -229,10 +187,19 @@ class Packets:
 
     @classmethod
     def concat(cls, batches: Iterable[Packets]) -> Packets:
-        """One batch of all rows in order; octets are copied unless all share one buffer."""
+        """One batch of all rows in order; octets are copied unless all share one buffer.
+
+        FieldError for batches that are bound to different ports: frames of one would be read
+        with those of another.
+        """
         parts = list(batches)
         if not parts:
             return cls.from_frames([])
+        if any(part._ports != parts[0]._ports for part in parts):
+            raise FieldError(
+                "the batches are bound to different ports: bind them to the same with with_ports()",
+                field="ports",
+            )
         data = parts[0].data
         if any(part.data is not data for part in parts):
             parts = [part.compact() for part in parts]
@@ -262,7 +229,7 @@ class Packets:
         if rows is None:
             rows = np.arange(len(self), dtype=np.int64)
             object.__setattr__(self, "_rows", rows)
-        return _read_only(rows)
+        return read_only(rows)
 
     # Before the next one: an array has an __index__ too.
     @overload
@@ -277,21 +244,8 @@ class Packets:
             return self._select(index, np.arange(len(self), dtype=np.int64)[index])
         if hasattr(index, "__index__") and not isinstance(index, np.ndarray):
             return bytes(self.view(index))
-        rows = np.asarray(index)
-        if rows.dtype == np.bool_:
-            if rows.shape != (len(self),):
-                raise FieldError(f"a mask of shape {rows.shape} for {len(self)} packets")
-            rows = np.flatnonzero(rows)
-        elif rows.size == 0:
-            rows = rows.astype(np.int64)
-        elif rows.dtype.kind not in "iu":
-            raise TypeError(f"packets are selected by integers or a mask, not {rows.dtype}")
-        if rows.ndim != 1:
-            raise FieldError(f"rows must be one-dimensional, not of shape {rows.shape}")
-        if rows.size and not (-len(self) <= int(rows.min()) and int(rows.max()) < len(self)):
-            raise IndexError("row out of range")
-        rows = rows.astype(np.int64)  # first: adding might not fit a small type
-        return self._select(rows, np.where(rows < 0, rows + len(self), rows))
+        rows = row_numbers(index, len(self))
+        return self._select(rows, rows)
 
     def _select(self, index: Any, rows: Int64s) -> Packets:
         contiguous = np.ascontiguousarray  # a slice with a step is not, and the core needs it
@@ -320,9 +274,9 @@ class Packets:
         return self.data.data[start : start + int(self.lengths[row])].toreadonly()
 
     def __iter__(self) -> Iterator[bytes]:
-        octets = self.data.data
+        whole = self.data.data
         for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
-            yield bytes(octets[start : start + length])
+            yield bytes(whole[start : start + length])
 
     def __repr__(self) -> str:
         return f"<Packets: {len(self)} frames, {int(self.lengths.sum(dtype=np.int64))} octets>"
@@ -395,7 +349,7 @@ class Packets:
             ports=self._ports,
         )
 
-    def ports_with(self, ports: Mapping[int, str | None] | None) -> dict[int, str | None]:
+    def _ports_with(self, ports: Mapping[int, str | None] | None) -> dict[int, str | None]:
         """The UDP ports bound to the batch, `ports` added."""
         return self._ports | checked_ports(ports) if ports else self._ports
 
@@ -405,7 +359,7 @@ class Packets:
         ports: path names by number (`{8473: "vxlan", 5555: "ipip"}`); None forgets a port.
         """
         made = self._select(slice(None), self.rows)
-        object.__setattr__(made, "_ports", self.ports_with(ports))
+        object.__setattr__(made, "_ports", self._ports_with(ports))
         object.__setattr__(made, "_rows", self._rows)
         return made
 

@@ -90,7 +90,7 @@ def hides_tunnel(
         mine = last == KINDS.index(name)
         if mine.any():
             carried[mine] = layers[f"{name}[-1].{field}"][rows[mine]]
-    known = port_rules(layers.packets.ports_with(ports))
+    known = port_rules(layers.packets._ports_with(ports))
     leads_on = np.array([_leads_on(kind) for kind in known.protocol], np.bool_)
     # What a header that cannot be says of the next one is nothing to go by.
     odd = np.isin(layers.status[rows], (Status.MALFORMED, Status.UNSUPPORTED))
