@@ -75,6 +75,8 @@ void encap_copy_spans(const uint8_t *data, uint64_t size, const int64_t *starts,
                       const uint32_t *lengths, uint64_t begin, uint64_t end, uint32_t width,
                       uint8_t *out)
 {
+    if (!width)
+        return; /* nor is there an `out` */
     for (uint64_t row = begin; row < end; row++) {
         uint32_t length = lengths[row] < width ? lengths[row] : width;
         const uint8_t *from = span(data, size, (uint64_t)starts[row], length);
