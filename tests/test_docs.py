@@ -148,6 +148,7 @@ def test_commands_of_a_page(page: Path, beside_examples: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.unsanitized
 def test_examples_are_typed(tmp_path: Path) -> None:
     sources = []
     for page in WITH_PYTHON:

@@ -36,6 +36,9 @@ def tail_len(data: bytes | memoryview, at: int, end: int, version: int) -> int:
 class ERSPAN(Header):
     """The header of a mirrored frame.  Source: draft-foschiano-erspan-03 section 4.
 
+    A GRE header with a sequence number stands before type II, as in `GRE(seq=0) / ERSPAN()`:
+    without the number a reader takes the packet for type I, which has no header.
+
     version: 1 for type II, 2 for type III
     vlan: VLAN of the mirrored frame, or 0
     cos: class of service of the mirrored frame
