@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -20,6 +19,8 @@ from encap.errors import FieldError
 from encap.implementations import ffi, lib  # which has chosen among the CPU variants
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from encap.packets import Packets
 
 __all__ = ["Batch", "ffi", "lib", "pointer", "spread", "take_out", "thread_count"]
@@ -134,6 +135,10 @@ def spread(
     if wanted == 1:
         return [kernel(0, count)]
     if _executor is None or _executor._max_workers < wanted:
+        from concurrent.futures import (
+            ThreadPoolExecutor,
+        )  # not before it is needed
+
         _executor = ThreadPoolExecutor(wanted, "encap")
     bounds = [count * part // wanted for part in range(wanted + 1)]
     return list(_executor.map(kernel, bounds[:-1], bounds[1:]))

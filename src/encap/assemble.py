@@ -22,8 +22,6 @@ from encap.fields import (
     Port,
     Role,
 )
-from encap.headers.ipv6_extensions import Routing
-from encap.headers.sll import LLC_FRAME
 from encap.registry import Registry
 
 if TYPE_CHECKING:
@@ -148,6 +146,8 @@ def _number(
         return _UNKNOWN.get(space, 0)
     if follower.path == "llc" and space == "ethertype":
         # IEEE 802.3: the type is a length; where there is none, Linux has a number of its own.
+        from encap.headers.sll import LLC_FRAME  # not before it is needed
+
         return LLC_FRAME if header.path in ("sll", "sll2") else len(body)
     number = follower.number(registry, space)
     return _UNKNOWN.get(space, 0) if number is None else number
@@ -187,12 +187,12 @@ def pseudo_sum(before: Sequence[Header], protocol: int, length: int) -> int:
     Not folded: 2**16 is 1 in one's complement, so addresses count as the numbers that they are.
     """
     final: bytes | None = None
-    outer: Any  # an IP header has more attributes than others
+    outer: Any  # addresses and the rest are not what every header has
     for outer in reversed(before):
         if outer.path in ("ipv4", "ipv6"):
             destination = outer._dst if final is None else final
             return _number_of(outer._src) + _number_of(destination) + protocol + length
-        if isinstance(outer, Routing):
+        if outer.path == "routing":
             final = final or outer.final_destination()
     return 0
 

@@ -7,14 +7,12 @@ columns of a batch, the bit diagrams and the Hypothesis strategies are made from
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from encap.addresses import Address
 
 
-@dataclass(frozen=True, slots=True)
-class Bits:
+class Bits(NamedTuple):
     """An unsigned integer of `bits` bits; its value counts units of `scale`.
 
     little: the least significant octet comes first; such a field is whole octets.
@@ -25,8 +23,7 @@ class Bits:
     little: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class When:
+class When(NamedTuple):
     """A field that is there only when `(field & mask) == value` holds for every test.
 
     With `sets`, giving the field sets those bits of the first test's field; with `negate` one of
@@ -43,22 +40,19 @@ def when_bit(field: str, bit: int) -> When:
     return When(((field, bit, bit),), sets=bit)
 
 
-@dataclass(frozen=True, slots=True)
-class Length:
+class Length(NamedTuple):
     """Counts octets: of `packet`, the header and all it carries, or of the `payload` alone."""
 
     of: str
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
+class Next(NamedTuple):
     """Says which header follows, by a number of the registry's `space`."""
 
     space: str
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
+class Checksum(NamedTuple):
     """Covers the `header`, or the header and the `rest` of the datagram; `pseudo` adds the pseudo
     header of the IP header in front. `algorithm` is `internet` or `crc32c`. A checksum that comes
     out as 0 is written as `zero`.
@@ -70,15 +64,13 @@ class Checksum:
     zero: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(NamedTuple):
     """A UDP port: the one by which the header that follows is known, or with `known` False any."""
 
     known: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
+class Own(NamedTuple):
     """Follows from the header alone: `value(header, header_len)`."""
 
     value: Callable[[Any, int], int]
@@ -103,8 +95,7 @@ class Variable(Protocol):
         """The octets of what `parse` or `check` gave."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field of a header.
 
     bits: width (0 for a variable part).  offset: bits from the start of the header; for an
@@ -179,8 +170,7 @@ class View:
         return None if whole is None else whole >> self.shift & (1 << self.bits) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """A rule that a header on the wire must keep: a Python expression over its fields.
 
     `field` is named in the error when the rule is broken; `unsupported` makes it an

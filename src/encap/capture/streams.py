@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import select
 import stat
 import sys
@@ -247,7 +246,7 @@ class Writer:
             self._file = target.open("wb", buffering=0)
             return
         # Made like every other new file: the umask takes away what it takes away from them.
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
         self._file = temporary.open("xb", buffering=0)
         self._target, self._temporary = target, temporary
 
