@@ -135,9 +135,7 @@ def spread(
     if wanted == 1:
         return [kernel(0, count)]
     if _executor is None or _executor._max_workers < wanted:
-        from concurrent.futures import (
-            ThreadPoolExecutor,
-        )  # not before it is needed
+        from concurrent.futures import ThreadPoolExecutor
 
         _executor = ThreadPoolExecutor(wanted, "encap")
     bounds = [count * part // wanted for part in range(wanted + 1)]
