@@ -121,4 +121,9 @@ class PathTable:
 
 def path_name(kinds: npt.NDArray[np.uint8]) -> str:
     """The path that a row of header numbers stands for."""
-    return "/".join(KINDS[kind] for kind in kinds.tolist() if kind)
+    return _words(kinds.tobytes())
+
+
+@lru_cache(maxsize=2 * CAPACITY)
+def _words(kinds: bytes) -> str:
+    return "/".join(KINDS[kind] for kind in kinds if kind)
