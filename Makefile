@@ -78,6 +78,8 @@ $(VENV)/.made:
 $(VENV)/.with-encap: $(PACKAGE) | $(VENV)/.made
 	$(PIP) install "setuptools>=77" "cffi>=1.17"
 	$(PIP) install --no-build-isolation --editable .
+	@# Pip compiles what it installs, but not what it only points to.
+	@$(PY) -m compileall -q src/encap
 	@touch $@
 
 # encap-net is there already, so this installs what the extra asks for.

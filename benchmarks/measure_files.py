@@ -128,9 +128,10 @@ def seconds_of(code: str) -> float:
 
 
 def environment() -> dict[str, str]:
-    """Children import the encap that is imported here, and use one thread."""
+    """Children import the encap that is imported here, compiled as pip would, in one thread."""
     home = Path(encap.__file__).resolve().parent.parent
-    return {**os.environ, "PYTHONPATH": str(home), "ENCAP_THREADS": "1"}
+    own = {"PYTHONPATH": str(home), "ENCAP_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
+    return {**os.environ, **own}
 
 
 def alternating(works: dict[str, Callable[[], float]], rounds: int = ROUNDS) -> Times:
