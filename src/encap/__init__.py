@@ -56,7 +56,7 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 __version__ = "0.1.0"
-__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604  they are strings
 
 
 class _Package(ModuleType):

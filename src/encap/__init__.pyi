@@ -3,7 +3,7 @@
 from encap.addresses import MAC as MAC
 from encap.capture import Summary as Summary
 from encap.capture import create as create
-from encap.capture import open as open  # noqa: A004  the verb of a capture
+from encap.capture import open as open  # noqa: A004  as gzip.open
 from encap.capture import read as read
 from encap.capture import write as write
 from encap.errors import CaptureError as CaptureError

@@ -10,7 +10,7 @@ import re
 from dataclasses import FrozenInstanceError
 from functools import total_ordering
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import Any, ClassVar, Generic, Self, TypeVar, overload
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar, overload
 
 from encap.errors import FieldError
 
@@ -64,12 +64,15 @@ class MAC:
         return bool(self.packed[0] & 1)
 
 
+Octets: TypeAlias = bytes | bytearray | memoryview
+
+
 def _refused(layer: str, field: str, value: object, what: str) -> FieldError:
     where = f"{layer}.{field}: " if field else ""
     return FieldError(f"{where}{value!r} is no {what}", layer=layer, field=field, value=value)
 
 
-def _sized(value: int | bytes, octets: int, layer: str, field: str, what: str) -> bytes:
+def _sized(value: int | Octets, octets: int, layer: str, field: str, what: str) -> bytes:
     if isinstance(value, int):
         if not 0 <= value < 1 << 8 * octets:
             raise _refused(layer, field, value, what)
@@ -86,8 +89,8 @@ def _mac(value: object, layer: str, field: str) -> bytes:
         if _MAC_TEXT.match(value) is None:
             raise _refused(layer, field, value, "MAC address")
         return bytes.fromhex(value.replace(value[2], ""))
-    if isinstance(value, int | bytes | bytearray | memoryview):
-        return _sized(value, 6, layer, field, "MAC address")  # type: ignore[arg-type]
+    if isinstance(value, int | Octets):
+        return _sized(value, 6, layer, field, "MAC address")
     raise TypeError(f"a MAC address is text, a number or octets, not {type(value).__name__}")
 
 
@@ -99,8 +102,8 @@ def _ipv4(value: object, layer: str, field: str) -> int:
             return int(IPv4Address(value))
         except AddressValueError as error:
             raise _refused(layer, field, value, "IPv4 address") from error
-    if isinstance(value, int | bytes | bytearray | memoryview):
-        packed = _sized(value, 4, layer, field, "IPv4 address")  # type: ignore[arg-type]
+    if isinstance(value, int | Octets):
+        packed = _sized(value, 4, layer, field, "IPv4 address")
         return int.from_bytes(packed, "big")
     raise TypeError(f"an IPv4 address is text, a number or octets, not {type(value).__name__}")
 
@@ -115,8 +118,8 @@ def _ipv6(value: object, layer: str, field: str) -> bytes:
         if value.scope_id is not None:  # which no header has room for
             raise _refused(layer, field, str(value), "IPv6 address: a packet holds no scope")
         return value.packed
-    if isinstance(value, int | bytes | bytearray | memoryview):
-        return _sized(value, 16, layer, field, "IPv6 address")  # type: ignore[arg-type]
+    if isinstance(value, int | Octets):
+        return _sized(value, 16, layer, field, "IPv6 address")
     raise TypeError(f"an IPv6 address is text, a number or octets, not {type(value).__name__}")
 
 

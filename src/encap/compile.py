@@ -17,9 +17,9 @@ from encap.layout import Check, Field, Length, Own, When, containers
 _CODES = {8: "B", 16: "H", 32: "I", 64: "Q"}
 
 
-def _integer(value: object, layer: str, field: str) -> int:
+def _integer(value: Any, layer: str, field: str) -> int:
     try:
-        return index(value)  # type: ignore[arg-type]
+        return index(value)
     except TypeError:
         raise TypeError(f"{layer}.{field} is an integer, not {type(value).__name__}") from None
 

@@ -70,7 +70,7 @@ def octets(data: object) -> bytes | memoryview:
     if isinstance(data, bytes):
         return data
     try:
-        return memoryview(data).cast("B")  # type: ignore[arg-type]
+        return memoryview(data).cast("B")  # type: ignore[arg-type]  # it says so itself
     except TypeError:
         raise TypeError(f"octets are needed, not {type(data).__name__}") from None
 
@@ -261,12 +261,12 @@ def _fields(cls: type, defaults: dict[str, Any]) -> list[Field]:
     return found
 
 
-def _rebind(values: Iterable[object], made: type) -> None:
+def _rebind(values: Iterable[Any], made: type) -> None:
     """Lets `super()` in methods find the class that was made in place of theirs."""
     for value in values:
         code = getattr(value, "__code__", None)
         if code is not None and "__class__" in code.co_freevars:
-            cell = value.__closure__[code.co_freevars.index("__class__")]  # type: ignore[attr-defined]
+            cell = value.__closure__[code.co_freevars.index("__class__")]
             cell.cell_contents = made
 
 

@@ -148,10 +148,10 @@ class Packet:
     def __iter__(self) -> Iterator[Header]:
         return iter(self.headers)
 
-    def __contains__(self, wanted: object) -> bool:
+    def __contains__(self, wanted: Any) -> bool:
         """True when there is such a header (a class, or a name), or the field named is there."""
         try:
-            return self[wanted] is not None  # type: ignore[call-overload]
+            return self[wanted] is not None
         except KeyError:
             return False
 

@@ -142,7 +142,7 @@ class Registry:
 
     def name(self, space: str, number: int | None) -> str | None:
         """Path name of what follows `number`, or None."""
-        return self._spaces[space].get(number)  # type: ignore[arg-type]
+        return self._spaces[space].get(number)  # type: ignore[arg-type]  # None has no name
 
     def number(self, space: str, name: str) -> int | None:
         """The number to write when the header called `name` follows, or None."""

@@ -78,8 +78,9 @@ def _in_line(header: Header) -> str:
     offset, more = header.fragment() or (0, 0)
     if offset or more:
         words.append(f"fragment at {offset * 8}{', more follow' if more else ''}")
-    if getattr(header, "options", ()) and chosen is not None:
-        words.append(f"options {len(header.options)}")  # type: ignore[attr-defined]
+    options = getattr(header, "options", ())
+    if options and chosen is not None:
+        words.append(f"options {len(options)}")
     return " ".join(words)
 
 

@@ -239,7 +239,7 @@ class Source:
         self.close()
 
 
-def open(path: PathOrFile, *, batch_octets: int = BATCH_LEN) -> Source:  # noqa: A001
+def open(path: PathOrFile, *, batch_octets: int = BATCH_LEN) -> Source:  # noqa: A001  as gzip.open
     """A capture that is read batch by batch, in bounded memory whatever its size.
 
     path: as for `read`; pipes and "-" deliver what is there.

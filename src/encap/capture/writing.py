@@ -82,7 +82,7 @@ class Sink:
         path: PathOrFile,
         *,
         like: Source | None = None,
-        format: str | None = None,  # noqa: A002
+        format: str | None = None,  # noqa: A002  the word for it
         snaplen: int | None = None,
         link: str | None = None,
         src: object = None,
@@ -342,7 +342,7 @@ def create(
     path: PathOrFile,
     *,
     like: Source | None = None,
-    format: str | None = None,  # noqa: A002
+    format: str | None = None,  # noqa: A002  the word for it
     snaplen: int | None = None,
     link: str | None = None,
     src: object = None,

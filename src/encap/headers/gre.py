@@ -72,7 +72,7 @@ class GRE(Header):
     tunnel = True
     length = "need + tail_len(buffer, at + need, end, flags, protocol)"
     tail_len = staticmethod(tail_len)
-    reserved_bits = {"flags": 0x01EF}  # noqa: RUF012
+    reserved_bits = {"flags": 0x01EF}  # noqa: RUF012  nobody writes to it
     checks = (Check("version", "version <= 1", unsupported=True),)
 
     flags: Annotated[int, Bits(13)] = 0

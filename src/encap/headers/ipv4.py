@@ -53,7 +53,7 @@ class IPv4(Header):
     """
 
     length = "ihl * 4"
-    reserved_bits = {"flags": 4}  # noqa: RUF012
+    reserved_bits = {"flags": 4}  # noqa: RUF012  nobody writes to it
     checks = (
         Check("version", "version == 4"),
         Check("ihl", "ihl >= 5"),

@@ -29,7 +29,7 @@ class VXLAN(Header):
 
     tunnel = True
     checks = (Check("flags", "flags & 0x08"),)
-    reserved_bits = {"flags": 0x77}  # noqa: RUF012
+    reserved_bits = {"flags": 0x77}  # noqa: RUF012  nobody writes to it
 
     flags: U8 = I_FLAG
     reserved1: U24 = 0
