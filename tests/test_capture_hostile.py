@@ -154,6 +154,7 @@ def test_pcapng_blocks_that_cannot_be(bad):
     assert str(error) == str(packets.error)
 
 
+@pytest.mark.unsanitized
 def test_a_declared_length_allocates_nothing():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     header = struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 0xFFFFFFFF, 1)
@@ -163,6 +164,7 @@ def test_a_declared_length_allocates_nothing():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 << 10
 
 
+@pytest.mark.unsanitized
 def test_many_interfaces_take_linear_time_and_end_in_an_error():
     start = time.process_time()
     with pytest.raises(CaptureError, match="interfaces"):
