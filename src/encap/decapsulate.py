@@ -83,11 +83,7 @@ def decap(
         return begin, begin + count
 
     parts = spread(unwrap, rows, thread_count(threads))
-    if len(parts) == 1:
-        found = [array[: parts[0][1]] for array in arrays]
-    else:
-        found = [np.concatenate([array[a:b] for a, b in parts]) for array in arrays]
-    starts, lengths, wire_lengths, linktypes, origin = found
+    starts, lengths, wire_lengths, linktypes, origin = (_joined(array, parts) for array in arrays)
     whole = len(origin) == rows
     return packets._make(
         packets.data if target is None else target,
@@ -100,3 +96,13 @@ def decap(
         error=packets.error,
         ports=packets._ports,
     )
+
+
+def _joined(array: npt.NDArray[Any], parts: list[tuple[int, int]]) -> npt.NDArray[Any]:
+    """What each range has written, together; moved only where a range before it had room left."""
+    end = 0
+    for begin, stop in parts:
+        if begin != end:
+            array[end : end + stop - begin] = array[begin:stop]
+        end += stop - begin
+    return array[:end]
