@@ -438,3 +438,21 @@ def test_whatever_the_arrays_say(data: bytes, spans: list[tuple[int, int]]) -> N
     assert packets.parse().depth.tolist() == [
         len(encap.parse(frame, 101, strict=False).headers) for frame in frames
     ]
+
+
+def test_frames_may_be_packets_and_other_buffers_but_not_numbers() -> None:
+    packet = encap.Ethernet(src=1, dst=2) / bytes(46)
+    batch = Packets.from_frames([packet, bytearray(b"ab"), memoryview(b"c")])
+    assert list(batch) == [bytes(packet), b"ab", b"c"]
+    with pytest.raises(TypeError, match="a frame is octets or a Packet, not int"):
+        Packets.from_frames([5])  # type: ignore[list-item]
+
+
+def test_a_row_too_far_says_how_many_there_are() -> None:
+    with pytest.raises(IndexError, match="row 7 of 1 packets"):
+        Packets.from_frames([b"a"])[7]
+
+
+def test_names_in_a_list_are_a_type_error_that_says_so() -> None:
+    with pytest.raises(TypeError, match="name is text, not list"):
+        Packets.from_frames([b"a"]).columns(["vxlan.vni"])  # type: ignore[arg-type]

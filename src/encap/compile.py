@@ -139,7 +139,7 @@ class Source:
 
     def _init(self) -> list[str]:
         arguments = ", ".join(f"{field.name}=default_{field.name}" for field in self.fields)
-        lines = [f"def __init__(self, {arguments}):"]
+        lines = [f"def __init__(self, *, {arguments}):" if arguments else "def __init__(self):"]
         for field in self.fields:
             lines += ["    " + line for line in self._admit(field)]
         for when, group in self.optional:

@@ -39,6 +39,9 @@ from encap.layout import (
     when_bit,
 )
 
+if typing.TYPE_CHECKING:
+    from encap.packet import Packet
+
 __all__ = [
     "MAC", "U1", "U2", "U3", "U4", "U5", "U6", "U7", "U8", "U9", "U10", "U12", "U13", "U16", "U20",
     "U24", "U32", "U64", "Bits", "Check", "Checksum", "Dependent", "Field", "Header", "IPv4Field",
@@ -176,8 +179,8 @@ class Header:
             type(self).__dict__[field.slot].__set__(made, value)
         return made
 
-    def __truediv__(self, other: object) -> Any:
-        from encap.packet import Packet  # the layer above
+    def __truediv__(self, other: object) -> Packet:
+        from encap.packet import Packet
 
         return Packet(self) / other
 
@@ -275,7 +278,7 @@ _Class = TypeVar("_Class", bound=type[Header])
 _NOT_COPIED = {"__dict__", "__weakref__", "__setattr__", "__delattr__"}
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 def header(path: str) -> typing.Callable[[_Class], _Class]:
     """Decorator: compiles an annotated class into a header called `path`."""
 
@@ -286,7 +289,9 @@ def header(path: str) -> typing.Callable[[_Class], _Class]:
             if field.variable is not None and defaults[field.name] is None:
                 raise TypeError(f"{path}.{field.name}: a variable part has a default")
         # For dataclasses.fields(), asdict() and replace(); its methods would be slower than ours.
-        plain = dataclasses.dataclass(frozen=True, init=False, repr=False, eq=False)(cls)
+        plain = dataclasses.dataclass(frozen=True, init=False, repr=False, eq=False, kw_only=True)(
+            cls
+        )
         body = {n: v for n, v in vars(plain).items() if n not in _NOT_COPIED}
         for field in fields:
             if field.address is None:
@@ -321,6 +326,7 @@ def header(path: str) -> typing.Callable[[_Class], _Class]:
         }
         exec(text, names)  # noqa: S102  our own text, of names that a class has
         for name in ("__init__", "_build", "_build_fixed", "_len", "_key"):
+            names[name].__qualname__ = f"{cls.__name__}.{name}"  # what a TypeError calls it
             setattr(made, name, names[name])
         made._parse = classmethod(names["_parse"])
         return typing.cast(_Class, made)

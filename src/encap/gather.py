@@ -75,6 +75,9 @@ def columns(
     out: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
     """Walk and columns in one pass over memory; see `Packets.columns`."""
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a column's name is text, not {type(name).__name__}")
     plan = _plan(tuple(names))
     found: dict[str, Array] = {}
     if "path" in plan.of_packets or "status" in plan.of_packets:

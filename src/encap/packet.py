@@ -172,13 +172,13 @@ class Packet:
             for header in self.headers:
                 if isinstance(header, wanted):
                     return header
-            raise KeyError(wanted.__name__)
+            raise KeyError(f"{wanted.__name__} is not in {self.path}")
         name = parse_name(wanted)
         index = self._find(name)
         if name.presence:
             return index is not None and self._value(name, self.headers[index]) is not None
         if index is None:
-            raise KeyError(wanted)
+            raise KeyError(f"{wanted} is not in {self.path}")
         return self._value(name, self.headers[index])
 
     def _find(self, name: Name) -> int | None:
@@ -212,7 +212,7 @@ class Packet:
             name = parse_name(text)
             index = self._find(name)
             if index is None or name.field is None or self._value(name, headers[index]) is None:
-                raise KeyError(text)
+                raise KeyError(f"{text} is not in {self.path}")
             headers[index] = _changed(headers[index], name, value)
         return self._like((*headers, self.payload), self.trailers, self.broken)
 

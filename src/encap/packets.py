@@ -6,6 +6,7 @@ lengths over the same octets, and whatever changes an octet copies.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
@@ -20,6 +21,7 @@ from encap.registry import checked_ports
 
 if TYPE_CHECKING:
     from encap.layers import Layers
+    from encap.packet import Packet
 
 __all__ = ["NO_TIME", "Packets"]
 
@@ -166,14 +168,17 @@ class Packets:
     @classmethod
     def from_frames(
         cls,
-        frames: Iterable[bytes],
+        frames: Iterable[bytes | bytearray | memoryview | Packet],
         *,
         times: npt.ArrayLike = NO_TIME,
         linktypes: npt.ArrayLike = ETHERNET,
         wire_lengths: npt.ArrayLike | None = None,
     ) -> Packets:
-        """A batch of the given frames, whose octets are copied together."""
-        parts = list(frames)
+        """A batch of the given frames, octets or `Packet`, copied together.
+
+        linktypes: what the frames begin with; 1 is Ethernet, 101 raw IP.
+        """
+        parts = [frame if isinstance(frame, bytes) else _frame(frame) for frame in frames]
         data = np.frombuffer(b"".join(parts), np.uint8)
         lengths = np.fromiter(map(len, parts), np.int64, len(parts))
         return cls(
@@ -269,7 +274,9 @@ class Packets:
 
     def view(self, index: SupportsIndex) -> memoryview:
         """The octets of one frame: a read-only view of the buffer, nothing copied."""
-        row = range(len(self))[index]
+        row = operator.index(index)
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)} packets")
         start = int(self.starts[row])
         return self.data.data[start : start + int(self.lengths[row])].toreadonly()
 
@@ -423,6 +430,15 @@ class Packets:
         from encap.decapsulate import decap
 
         return decap(self, kind, depth, others, ports=ports, threads=threads, out=out)
+
+
+def _frame(frame: object) -> bytes:
+    """The octets of one frame; a number is no frame, though `bytes` would make one of it."""
+    from encap.packet import Packet
+
+    if isinstance(frame, bytearray | memoryview | Packet):
+        return bytes(frame)
+    raise TypeError(f"a frame is octets or a Packet, not {type(frame).__name__}")
 
 
 def _unpickle(data: bytes, lengths: Uint32s, state: dict[str, Any]) -> Packets:

@@ -167,6 +167,11 @@ class Registry:
 
     def first(self, linktype: int, data: bytes | memoryview) -> str:
         """Path name of a frame's first header. UnsupportedError for an unknown link type."""
+        if not isinstance(linktype, int):
+            raise TypeError(
+                "a link type is a number, such as 1 (Ethernet) or 101 (raw IP),"
+                f" not {type(linktype).__name__}"
+            )
         name = self._spaces["linktype"].get(linktype)
         if name is None:
             raise UnsupportedError(f"link type {linktype} is not known")

@@ -11,6 +11,7 @@ from encap.errors import FieldError, MalformedError, TruncatedError, Unsupported
 from encap.fields import Header
 from encap.headers.geneve import GeneveOption
 from encap.headers.options import Octets, Option
+from encap.headers.vxlan import VXLAN
 from encap.registry import DEFAULT, header_class
 
 # header, octets, field, its value
@@ -333,3 +334,10 @@ def test_tunnels() -> None:
     from encap.registry import HEADERS
 
     assert {name for name in HEADERS if header_class(name).tunnel} == tunnels
+
+
+def test_fields_are_given_by_name() -> None:
+    with pytest.raises(TypeError, match=r"VXLAN\.__init__\(\) takes 1 positional argument"):
+        VXLAN(42)  # type: ignore[misc]
+    with pytest.raises(TypeError, match=r"VXLAN\.__init__\(\) got an unexpected keyword"):
+        VXLAN(vnid=42)  # type: ignore[call-arg]
