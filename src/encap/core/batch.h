@@ -32,18 +32,32 @@ INLINE void prefetch_row(const encap_batch *batch, uint64_t row, uint64_t end)
     prefetch(address + 64);
 }
 
+#define WALK_FAR 16 /* rows from the one at work to the one whose lines come to the second level   \
+                     */
+#define WALK_NEAR 3 /* and to the one whose lines come from there to the first */
+
+INLINE uintptr_t later_row(const encap_batch *batch, uint64_t row, uint64_t ahead, uint64_t end)
+{
+    const uint64_t later = row + ahead < end ? row + ahead : row;
+
+    return (uintptr_t)batch->data + (uintptr_t)batch->starts[later];
+}
+
 /* The same for a walk whose headers reach `reach` octets into a frame, as those before did. */
 INLINE void prefetch_headers(const encap_batch *batch, uint64_t row, uint64_t end, uint32_t reach)
 {
-    const uint64_t ahead = row + PREFETCH_ROWS < end ? row + PREFETCH_ROWS : row;
-    const uintptr_t address = (uintptr_t)batch->data + (uintptr_t)batch->starts[ahead];
+    const uintptr_t far = later_row(batch, row, WALK_FAR, end);
+    const uintptr_t near = later_row(batch, row, WALK_NEAR, end);
 
-    prefetch(address);
-    prefetch(address + 64);
-    prefetch(address + 100);
+    prefetch(far);
+    prefetch(far + 64);
+    prefetch(far + 100);
+    prefetch_near(near);
+    prefetch_near(near + 64);
+    prefetch_near(near + 100);
     if (UNLIKELY(reach > 128)) {
-        prefetch(address + 160);
-        prefetch(address + 224);
+        prefetch(far + 160);
+        prefetch(far + 224);
     }
 }
 

@@ -51,12 +51,22 @@
 #define big64(value) ((uint64_t)SWAP64(value))
 #endif
 
-/* Asks for a cache line. The address may lie outside of any object, so it is
- * an integer: forming such a pointer would be undefined, fetching is not. */
+/* Ask for a cache line, in the second-level cache or in the first. The address may lie outside of
+ * any object, so it is an integer: forming such a pointer would be undefined, fetching is not.
+ * What is wanted much later goes to the second level: the first has few lines in flight. */
 INLINE void prefetch(uintptr_t address)
 {
 #if defined(__GNUC__) || defined(__clang__)
-    __builtin_prefetch((const void *)address);
+    __builtin_prefetch((const void *)address, 0, 2);
+#else
+    (void)address;
+#endif
+}
+
+INLINE void prefetch_near(uintptr_t address)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_prefetch((const void *)address, 0, 3);
 #else
     (void)address;
 #endif
