@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import struct
+import sys
 import threading
 from pathlib import Path
 
@@ -418,3 +419,33 @@ def test_compressed_members_in_a_row_and_damage(name):
 def test_ports_are_bound():
     octets = pcap((0, 0, b"x", 1))
     assert capture.read(io.BytesIO(octets), ports={8473: "vxlan"})._ports == {8473: "vxlan"}
+    with capture.open(io.BytesIO(octets), ports={8473: "vxlan", 5555: "ipip"}) as source:
+        assert [part._ports for part in source.batches()] == [{8473: "vxlan", 5555: "ipv4"}]
+    with pytest.raises(FieldError, match="99999"):
+        capture.open(io.BytesIO(octets), ports={99999: "vxlan"})
+
+
+def test_errors_name_the_file(tmp_path, monkeypatch):
+    text, cut, wrong = tmp_path / "text", tmp_path / "cut.pcap", tmp_path / "wrong.pcap"
+    text.write_bytes(b"this is no capture, and long enough to be one")
+    cut.write_bytes(pcap((0, 0, b"x", 1), (0, 0, b"xy", 2))[:-1])
+    wrong.write_bytes(pcap((0, 0, b"x", 1))[:24] + b"\xff" * 40)
+    for path in (text, str(text)):
+        for function in (capture.read, capture.open):
+            with pytest.raises(CaptureError) as raised:
+                function(path)
+            assert str(raised.value).startswith(f"{text}: not a capture")
+            assert raised.value.position == 0
+    with pytest.raises(CaptureError, match=f"^{wrong}: .* cannot be"):
+        capture.read(wrong)
+    error = capture.read(cut).error
+    assert str(error).startswith(f"{cut}: the file is cut short")
+    assert (error.record, error.position) == (1, 41)
+    with capture.open(cut) as source, pytest.raises(CaptureError, match=f"^{cut}: ") as raised:
+        list(source.batches())
+    assert (raised.value.record, raised.value.position) == (1, 41)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(CaptureError, match=r"^standard input: an empty file"):
+        capture.read("-")
+    with pytest.raises(CaptureError, match=r"^an empty file"):
+        capture.read(io.BytesIO())

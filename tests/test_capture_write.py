@@ -321,12 +321,63 @@ def test_a_file_is_replaced_when_whole(tmp_path):
     capture.write(path, some())
     assert capture.read(path).equals(some())
     assert names(tmp_path) == ["a.pcap"]
-    with capture.open(path) as source, capture.create(path, like=source) as sink:
+    with capture.open(path) as source, capture.create(path) as sink:
         assert sink.atomic
         for packets in source.batches():  # from a file to itself
             sink.write(packets[:10])
         assert sink.linktypes == source.linktypes
     assert capture.read(path).equals(some()[:10])
+
+
+@pytest.mark.parametrize("name", ["in.pcap", "in.pcap.gz"])
+def test_a_file_is_not_written_like_itself(name, tmp_path):
+    path, link, hard = tmp_path / name, tmp_path / "link.pcap", tmp_path / "hard.pcap"
+    capture.write(path, some())
+    link.symlink_to(path)
+    hard.hardlink_to(path)
+    before = path.read_bytes()
+    with capture.open(path) as source:
+        for target in (path, link, hard, str(tmp_path / "." / name)):
+            with pytest.raises(CaptureError, match="being read"):
+                capture.create(target, like=source)
+        with path.open("ab") as file, pytest.raises(CaptureError, match="being read"):
+            capture.create(file, like=source)
+        capture.write(tmp_path / "other.pcap", some(), like=source)
+        capture.write(io.BytesIO(), some(), like=source)
+    assert path.read_bytes() == before
+    assert len(names(tmp_path)) == 4
+    with path.open("rb") as file, pytest.raises(CaptureError, match="being read"):
+        capture.create(path, like=capture.open(file))
+    capture.write(path, some(3), like=source)  # it is read no longer
+    assert len(capture.read(hard)) == 50
+
+
+@pytest.mark.parametrize("name", ["a.cap", "a.dmp", "a.DUMP.gz", "a", "a.gz", "a.b/a", ".a"])
+def test_endings_of_pcap(name, tmp_path):
+    (tmp_path / "a.b").mkdir()
+    capture.write(tmp_path / name, some())
+    with capture.open(tmp_path / name) as source:
+        assert source.format == "pcap"
+        assert (source.size is None) == name.endswith(".gz")
+
+
+@pytest.mark.parametrize("name", ["s.pcap.bz2", "s.pcpng", "o.xyz", "o.xyz.gz", "a.pcap.1"])
+def test_endings_that_nobody_knows(name, tmp_path):
+    with pytest.raises(CaptureError, match=r"\.pcap .* \.pcapng .*\.zst .*format="):
+        capture.write(tmp_path / name, some())
+    with capture.open(VECTORS / "micro.pcap") as like, pytest.raises(CaptureError):
+        capture.create(tmp_path / name, like=like)
+    assert names(tmp_path) == []
+    capture.write(tmp_path / name, some(), format="pcapng")
+    assert capture.read(tmp_path / name).equals(some())
+
+
+def test_pipes_have_any_ending(tmp_path):
+    os.mkfifo(tmp_path / "a.fifo")
+    reading = os.open(tmp_path / "a.fifo", os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(reading, "rb", buffering=0) as file:
+        capture.write(tmp_path / "a.fifo", some(5))
+        assert capture.read(io.BytesIO(file.read(1 << 16))).equals(some(5))
 
 
 def test_permissions_are_those_of_any_new_file(tmp_path):
@@ -369,6 +420,8 @@ def test_what_is_no_file():
         capture.create(7)
     with pytest.raises(TypeError):
         capture.create(io.StringIO())
+    with pytest.raises(TypeError, match=r"not list: Packets\.from_frames"):
+        capture.write(io.BytesIO(), [b"frame"])
 
 
 def test_a_failing_end_leaves_nothing(tmp_path, monkeypatch):

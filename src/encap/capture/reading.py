@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap as mapping
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -12,9 +13,11 @@ import numpy as np
 from encap import memory
 from encap.capture.formats import PCAP_HEADER_LEN, Interface
 from encap.capture.index import Decoder, decoder_for
-from encap.capture.streams import Decompressed, Octets, PathOrFile, Reader, open_reader
+from encap.capture.paths import PathOrFile, name_of
+from encap.capture.streams import Decompressed, Octets, Reader, open_reader
 from encap.errors import CaptureError, FieldError
 from encap.packets import Packets
+from encap.registry import checked_ports
 
 CHUNK_LEN = 1 << 19  # octets read at once: what was read is in the cache when it is indexed
 BATCH_LEN = 1 << 20
@@ -41,16 +44,33 @@ def read(
     Times are what the file says, in UTC: the zone of a pcap header (`thiszone`), which writers
     leave at 0, is not added.
     """
-    stream = open_reader(path)
-    try:
-        decoder, octets = _map(stream) if mmap else _load(stream)
-    finally:
-        stream.close()
-    failure = decoder.failure
+    name = name_of(path)
+    with _naming(name):
+        stream = open_reader(path)
+        try:
+            decoder, octets = _map(stream) if mmap else _load(stream)
+        finally:
+            stream.close()
+    failure = None if decoder.failure is None else _named(decoder.failure, name)
     if failure is not None and not decoder.count and not decoder.cut:
         raise failure
     packets = Packets._make(octets, **decoder.columns(copy=False), error=failure)
     return packets.with_ports(ports) if ports else packets
+
+
+def _named(error: CaptureError, name: str) -> CaptureError:
+    """The error with the name of the file in front, where it has one."""
+    if not name:
+        return error
+    return CaptureError(f"{name}: {error}", record=error.record, position=error.position)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except CaptureError as error:
+        raise _named(error, name) from error.__cause__
 
 
 def _map(stream: Reader | Decompressed) -> tuple[Decoder, Octets]:
@@ -133,21 +153,30 @@ class Source:
     format: "pcap" or "pcapng".  interfaces: those described so far in the present section.
     """
 
-    def __init__(self, path: PathOrFile, *, batch_octets: int = BATCH_LEN) -> None:
+    def __init__(
+        self,
+        path: PathOrFile,
+        *,
+        batch_octets: int = BATCH_LEN,
+        ports: Mapping[int, str | None] | None = None,
+    ) -> None:
         if batch_octets < SMALLEST_BATCH_LEN:
             raise FieldError(
                 f"batch_octets must be at least {SMALLEST_BATCH_LEN}", field="batch_octets"
             )
         self._batch_octets = batch_octets
-        self._stream = open_reader(path)
-        try:
-            self._filling = _Filling(self._stream, batch_octets)
-            self._decoder = self._filling.decoder
-            # The interfaces of a pcapng file stand before its packets.
-            self._filling.index()
-        except BaseException:
-            self._stream.close()
-            raise
+        self._ports = checked_ports(ports)
+        self._name = name_of(path)
+        with _naming(self._name):
+            self._stream = open_reader(path)
+            try:
+                self._filling = _Filling(self._stream, batch_octets)
+                self._decoder = self._filling.decoder
+                # The interfaces of a pcapng file stand before its packets.
+                self._filling.index()
+            except BaseException:
+                self._stream.close()
+                raise
 
     @property
     def format(self) -> str:
@@ -209,7 +238,7 @@ class Source:
             done = filling.ended or decoder.failure is not None
             if decoder.count and (done or filling.full or not self._stream.ready()):
                 start, columns = decoder.position, decoder.columns(copy=True)
-                yield Packets._make(filling.octets[:start], **columns)
+                yield self._bound(Packets._make(filling.octets[:start], **columns))
                 # Not before: what the last batch but one has left behind is free by now.
                 filling.move(max(self._batch_octets, filling.filled - start + 1), start)
                 decoder.restart(0)
@@ -222,7 +251,14 @@ class Source:
             else:
                 filling.fill()
         if decoder.failure is not None:
-            raise decoder.failure
+            raise _named(decoder.failure, self._name)
+
+    def _bound(self, packets: Packets) -> Packets:
+        return packets.with_ports(self._ports) if self._ports else packets
+
+    def reads(self, target: PathOrFile) -> bool:
+        """Whether `target` is the very file that is read here, under whatever name."""
+        return self._stream.reads(target)
 
     def close(self) -> None:
         self._stream.close()
@@ -239,10 +275,16 @@ class Source:
         self.close()
 
 
-def open(path: PathOrFile, *, batch_octets: int = BATCH_LEN) -> Source:  # noqa: A001  as gzip.open
+def open(  # noqa: A001  as gzip.open
+    path: PathOrFile,
+    *,
+    batch_octets: int = BATCH_LEN,
+    ports: Mapping[int, str | None] | None = None,
+) -> Source:
     """A capture that is read batch by batch, in bounded memory whatever its size.
 
     path: as for `read`; pipes and "-" deliver what is there.
     batch_octets: how many octets of the file a batch is made from.
+    ports: UDP ports and what they carry, for every batch, as for `Packets.with_ports`.
     """
-    return Source(path, batch_octets=batch_octets)
+    return Source(path, batch_octets=batch_octets, ports=ports)

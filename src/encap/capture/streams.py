@@ -16,15 +16,15 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from encap.capture.paths import PathOrFile
 from encap.errors import CaptureError, FieldError
 
 Octets = npt.NDArray[np.uint8]
-PathOrFile = str | os.PathLike[str] | BinaryIO
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -37,6 +37,18 @@ def _standard(name: str) -> Any:
     """The binary side of sys.stdin or sys.stdout."""
     stream = getattr(sys, name)
     return getattr(stream, "buffer", stream)
+
+
+def _status(target: PathOrFile) -> os.stat_result | None:
+    """Of the file that would be written, however it is called; None where there is none yet."""
+    try:
+        if target == "-":
+            return os.fstat(_standard("stdout").fileno())
+        if isinstance(target, str | os.PathLike):
+            return Path(target).stat()
+        return os.fstat(target.fileno())
+    except (AttributeError, OSError):  # of octets in memory: no number
+        return None
 
 
 class Reader:
@@ -57,9 +69,11 @@ class Reader:
         self.descriptor = self._descriptor()
         self.start = 0  # octets of the file before those that are read here
         self.size: int | None = None  # those that are still there, of a regular file
+        self._status: os.stat_result | None = None  # of a regular file
         if self.descriptor >= 0:
             status = os.fstat(self.descriptor)
             if stat.S_ISREG(status.st_mode):
+                self._status = status
                 self.start = self._file.tell()
                 self.size = max(0, status.st_size - self.start)
         self._head = b""
@@ -121,7 +135,15 @@ class Reader:
         poll.register(self.descriptor, select.POLLIN)
         return bool(poll.poll(0))
 
+    def reads(self, target: PathOrFile) -> bool:
+        """Whether `target`, to be written, is the regular file that is read here."""
+        if self._status is None:
+            return False
+        status = _status(target)
+        return status is not None and os.path.samestat(status, self._status)
+
     def close(self) -> None:
+        self._status = None
         if self._owned:
             self._file.close()
 
@@ -201,6 +223,9 @@ class Decompressed:
 
     def ready(self) -> bool:
         return bool(self._pending or self._rest) or self._source.ready()
+
+    def reads(self, target: PathOrFile) -> bool:
+        return self._source.reads(target)
 
     def close(self) -> None:
         self._source.close()

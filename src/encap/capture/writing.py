@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,9 +18,10 @@ from encap.capture.formats import (
     build_interface,
     build_section,
 )
+from encap.capture.paths import PathOrFile, endings
 from encap.capture.reading import Source
 from encap.capture.relink import ETHERNET, mac, to_ethernet, to_raw
-from encap.capture.streams import PathOrFile, Writer
+from encap.capture.streams import Writer
 from encap.errors import CaptureError, FieldError
 from encap.packets import NO_TIME, Packets
 
@@ -30,8 +30,6 @@ LARGEST_RECORD = 64  # octets that a record has more than its packet
 SNAPLEN_OFFSET = 16  # in a pcap header
 INTERFACE_SNAPLEN_OFFSET = 12  # in an interface description
 PCAP_LAST_NS = (1 << 32) * 10**9  # seconds are 32 bits
-FORMATS = {".pcap": "pcap", ".cap": "pcap", ".pcapng": "pcapng", ".ntar": "pcapng"}
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 BAD_TIME = "time that the format cannot hold"
 
 
@@ -43,17 +41,6 @@ class Summary:
     octets: int
     path: str
     left_out: dict[str, int] = field(default_factory=dict)
-
-
-def suffixes(path: PathOrFile) -> tuple[str, str]:
-    """The format and the compression that a file's name asks for, "" for none."""
-    if not isinstance(path, str | os.PathLike):
-        return "", ""
-    name = Path(os.fspath(path).lower())
-    compression = COMPRESSIONS.get(name.suffix, "")
-    if compression:
-        name = name.with_suffix("")
-    return FORMATS.get(name.suffix, ""), compression
 
 
 class _Rows:
@@ -89,7 +76,9 @@ class Sink:
         dst: object = None,
         nanoseconds: bool | None = None,
     ) -> None:
-        known, compression = suffixes(path)
+        if like is not None and like.reads(path):
+            raise CaptureError("the file to write is the one that is being read")
+        known, compression = endings(path, free=bool(format))
         self._format = format or known or (like.format if like is not None else "")
         if self._format not in ("", "pcap", "pcapng"):
             raise FieldError(f"format is pcap or pcapng, not {format!r}", field="format")
@@ -139,7 +128,10 @@ class Sink:
         if self._ended:
             raise ValueError("the capture is closed")
         if not isinstance(packets, Packets):
-            raise TypeError(f"a capture is written from Packets, not {type(packets).__name__}")
+            raise TypeError(
+                f"a capture is written from Packets, not {type(packets).__name__}:"
+                " Packets.from_frames makes them of frames"
+            )
         rows = self._timed(_Rows(self._linked(packets)))
         if not len(rows.packets):
             return
@@ -352,9 +344,11 @@ def create(
     """A capture to write batches to; it replaces what has its name only when it is whole.
 
     path: a file's name, "-" for standard output, or a file open for writing octets.
-        The name says the format (.pcap, .pcapng) and the compression (.gz, .zst).
+        The name says the format (.pcap, .cap, .dmp, .dump; .pcapng, .ntar) and the compression
+        (.gz, .zst). CaptureError for another ending, unless `format` is given; a name without
+        any, a device and a pipe say nothing.
     like: a source whose format, byte order, resolution and snap length are taken over where
-        nothing else says what they are.
+        nothing else says what they are. CaptureError where `path` is the very file that it reads.
     format: "pcap" or "pcapng". Where nothing says it, the first batch decides: pcapng where it
         has several link types.
     snaplen: octets that a packet has at the most, written to the header. Longer packets are a
