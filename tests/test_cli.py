@@ -77,14 +77,18 @@ def vxlan(vni: int = 42, dport: int = 4789) -> encap.Packet:
         (["info", "a", "--port", "vxlan"], "PORT=NAME"),
         (["info", "a", "--port", "=vxlan"], "PORT=NAME"),
         (["info", "a", "--port", "4789="], "PORT=NAME"),
-        (["info", "a", "--port", "65536=vxlan"], "PORT=NAME"),
+        (["info", "a", "--port", "65536=vxlan"], "a port is 0 to 65535"),
+        (["info", "a", "--port", "9" * 20 + "=vxlan"], "PORT=NAME"),
         (["info", "a", "--port", "-1=vxlan"], "PORT=NAME"),
         (["info", "a", "--port", "1=frob"], "'frob' is none of eth,"),
         (["info", "a", "--port", "1=vxlan", "--port", "1=gre"], "given twice"),
+        (["info", "a", "--top", "1", "--top", "2"], "--top is given twice"),
+        (["show", "a", "-n", "1", "--count", "2"], "-n is given twice"),
         (["show", "a", "-n", "0"], "'-n'"),
         (["show", "a", "--skip", "-1"], "--skip"),
         (["decap", "a"], "Missing argument 'OUT'"),
         (["decap", "a", "b", "--tunnel", "frob"], "--tunnel"),
+        (["decap", "a", "b", "--tunnel", "vxlan", "--tunnel", "geneve"], "--tunnel is given twice"),
         (["decap", "a", "b", "--id", "frob"], "--id 'frob'"),
         (["decap", "a", "b", "--id", "1,,2"], "--id ''"),
         (["decap", "a", "b", "--id", "4294967296"], "--id"),
@@ -108,6 +112,19 @@ def test_wrong_words(
     assert err.count("\n") == 1
     assert message in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kind_of_tunnel_that_there_is_not(run: Run) -> None:
+    kinds = ", ".join(repr(str(kind)) for kind in app.Tunnel)
+    assert run("decap", "a", "b", "--tunnel", "vxlna") == (
+        2, "", f"encap: Invalid value for '--tunnel': 'vxlna' is not one of {kinds}.\n",
+    )  # fmt: skip
+
+
+def test_what_may_be_repeated(run: Run, tmp_path: Path) -> None:
+    assert run("info", OVERLAY, "--json", "--json")[0] == 0
+    words = ["--id", "42", "--id", "43", "--port", "1=gre", "--port", "2=gre"]
+    assert run("decap", OVERLAY, tmp_path / "out.pcapng", *words)[0] == 1
 
 
 @pytest.mark.parametrize("command", ["info", "show", "decap"])
@@ -324,8 +341,17 @@ def test_info_of_odd_packets(run: Run, tmp_path: Path) -> None:
     }
     status, out, _ = run("info", tmp_path / "odd.pcapng")
     assert status == 0
-    assert "(link type not known)" in out
+    tree = [line.split()[1:] for line in out.splitlines() if line.startswith(("├", "└"))]
+    assert ["(link", "type", "not", "known)", "1", "60"] in tree
+    assert ["(too", "short", "for", "a", "header)", "1", "0"] in tree
     assert "cut         1 packet by the snap length" in out
+
+
+def test_info_of_frames_that_are_too_short(run: Run, write: Callable[..., Path]) -> None:
+    out = run("info", write(bytes(13), b"", bytes(vxlan())))[1]
+    assert "not known" not in out
+    line = next(line for line in out.splitlines() if "(too short for a header)" in line)
+    assert line.split()[-2:] == ["2", "13"]
 
 
 def test_info_knows_other_ports(run: Run, write: Callable[..., Path]) -> None:

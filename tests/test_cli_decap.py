@@ -141,6 +141,14 @@ def test_ids(decap: Decap, words: list[str], rows: list[int]) -> None:
     assert found.linktypes.tolist() == kept.tolist()
 
 
+def test_ids_of_an_inner_tunnel_are_asked_for_by_its_kind(decap: Decap) -> None:
+    hint = "give --tunnel KIND"
+    assert hint in decap([nested(42)], "--id", 42)[2]
+    assert hint not in decap([nested(42)], "--id", 42, "--tunnel", "vxlan")[2]
+    assert hint not in decap([nested(42)], "--id", 43, "--tunnel", "vxlan")[2]
+    assert hint not in decap([VXLAN, PLAIN], "--id", 42)[2]
+
+
 def test_ids_of_erspan_are_sessions(decap: Decap) -> None:
     status, packets, _ = decap(OVERLAY, "--tunnel", "erspan", "--id", 100)
     assert status == 1
@@ -288,11 +296,60 @@ def test_bad_addresses(decap: Decap) -> None:
     assert "src must be a MAC address" in err
 
 
-def test_in_place(decap: Decap, tmp_path: Path) -> None:
-    encap.write(tmp_path / "same.pcap", encap.Packets.from_frames([VXLAN, PLAIN], times=0))
-    status, packets, _ = decap(tmp_path / "same.pcap", out="same.pcap")
-    assert status == 0
-    assert list(packets) == [bytes(INNER)]
+@pytest.mark.parametrize("out", ["same.pcap", "./same.pcap", "symbolic.pcap", "hard.pcap"])
+def test_the_input_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    same = tmp_path / "same.pcap"
+    encap.write(same, encap.Packets.from_frames([VXLAN, PLAIN], times=0))
+    before = same.read_bytes()
+    (tmp_path / "symbolic.pcap").symlink_to(same)
+    (tmp_path / "hard.pcap").hardlink_to(same)
+    target = f"{tmp_path}/{out}"
+    assert cli.main(["decap", str(same), target]) == 2
+    message = f"encap: {target}: the file to write is the one that is being read\n"
+    assert capsys.readouterr() == ("", message)
+    assert same.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_nor_is_standard_input(tmp_path: Path) -> None:
+    same = tmp_path / "same.pcap"
+    encap.write(same, encap.Packets.from_frames([VXLAN, PLAIN], times=0))
+    before = same.read_bytes()
+    with same.open("rb") as stdin, same.open("ab") as stdout:
+        for out in (same, "-"):
+            command = [*COMMAND, "decap", "-", str(out)]
+            done = subprocess.run(
+                command, stdin=stdin, stdout=stdout, stderr=-1, timeout=60, check=False
+            )
+            assert done.returncode == 2
+            assert b"being read" in done.stderr
+            stdin.seek(0)
+    assert same.read_bytes() == before
+
+
+def test_endings_that_nobody_knows(
+    decap: Decap, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encap.write(tmp_path / "in.pcapng", encap.Packets.from_frames([VXLAN], times=0))
+    assert cli.main(["decap", str(tmp_path / "in.pcapng"), str(tmp_path / "o.xyz")]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"encap: {tmp_path}/o.xyz: the ending .xyz is not known; known are .pcap")
+    assert '--format "pcap"' in err
+    assert err.count("\n") == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["in.pcapng"]
+    assert len(decap([VXLAN], "--format", "pcap", out="o.xyz")[1]) == 1
+
+
+@pytest.mark.parametrize("others", ["drop", "keep"])
+def test_empty_packets_are_counted(decap: Decap, others: str) -> None:
+    empty = bytes(udp(4789) / encap.VXLAN(vni=42))
+    status, packets, err = decap([VXLAN, empty, empty, b""], "--others", others)
+    assert packets.lengths[1:3].tolist() == [0, 0]
+    assert "encap: empty: 2 inner packets of 0 octets\n" in err
+    assert status == 1
+    assert "empty" not in decap([VXLAN, PLAIN], "--others", others)[2]
 
 
 @pytest.mark.parametrize(
@@ -402,7 +459,7 @@ def test_a_reader_that_has_gone(words: list[object]) -> None:
     command = [*COMMAND, *map(str, [*words, OVERLAY, *out])]
     done = subprocess.run(command, stdout=write, stderr=-1, timeout=60, check=False)
     os.close(write)
-    assert (done.returncode, done.stderr) == (2, b"")
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The command `encap`: what is asked, done, printed, and the exit status.
 
 0: done.  1: done, but the input was cut short, or a packet that should have been handled
-could not be.  2: it could not be done; one line on standard error says why.
+could not be.  2: it could not be done; one line on standard error says why.  130: interrupted.
+141: whoever read the output has closed it (`encap info FILE | head`), which is no complaint.
 
 Nothing but this package prints, and nothing here is imported before it is needed: a
 command starts as fast as numpy lets it.
@@ -18,7 +19,7 @@ from encap.errors import EncapError
 
 __all__ = ["main"]
 
-FAILED, INTERRUPTED = 2, 130
+FAILED, INTERRUPTED, READER_GONE = 2, 130, 141  # the last two as a shell has them of signals
 EXTRAS = ("click", "rich", "typer")
 MISSING = 'the command line needs more packages: pip install "encap-net[cli]"'
 
@@ -44,7 +45,8 @@ def _main(arguments: Sequence[str]) -> int:
         status = run(arguments)
         sys.stdout.flush()
     except COMPLAINT as wrong:
-        return complain(wrong.format_message())
+        # What pydantic puts in front, which some versions of typer read options with.
+        return complain(wrong.format_message().replace("Value error, ", ""))
     except BrokenPipeError:
         return _reader_gone()
     except OSError as error:
@@ -84,4 +86,4 @@ def _reader_gone() -> int:
     descriptor = os.open(os.devnull, os.O_WRONLY)
     os.dup2(descriptor, sys.stdout.fileno())
     os.close(descriptor)
-    return FAILED
+    return READER_GONE

@@ -7,14 +7,32 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from encap import __version__
 from encap.cli import arguments as given
+from encap.errors import FieldError
 
 __all__ = ["COMPLAINT", "run"]
 
 # click's own exception, wherever the typer at hand keeps click.
 COMPLAINT: Any = typer.BadParameter.__mro__[2]
+
+
+class Once(TyperCommand):
+    """A command that refuses an option given twice, where the last would count in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As typer does it. FieldError for an option that is not repeatable, and is repeated."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        seen = set()
+        for parameter in order:
+            counted = isinstance(parameter, TyperOption) and not parameter.is_flag
+            if counted and not parameter.multiple and parameter in seen:
+                raise FieldError(f"{parameter.opts[0]} is given twice: give it once")
+            seen.add(parameter)
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
     name="encap",
@@ -22,6 +40,8 @@ app = typer.Typer(
     epilog=(
         "IN and OUT are captures, pcap or pcapng, as they are or compressed (.gz, .zst);"
         " - is standard input or output."
+        " Exit status: 0 done; 1 done, but the input was cut short or a packet could not be"
+        " handled; 2 it could not be done; 141 the reader of the output has gone."
     ),
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -87,7 +107,7 @@ def _options(
         raise typer.Exit(2)
 
 
-@app.command()
+@app.command(cls=Once)
 def info(
     path: Capture,
     json: Annotated[bool, typer.Option("--json", help="One JSON object instead.")] = False,
@@ -103,7 +123,7 @@ def info(
     return run_info(path, as_json=json, top=top, ports=ports)
 
 
-@app.command()
+@app.command(cls=Once)
 def decap(
     path: Capture,
     out: Annotated[str, typer.Argument(metavar="OUT", help="The capture to write.")],
@@ -111,7 +131,8 @@ def decap(
         Tunnel | None,
         typer.Option(
             "--tunnel",
-            help="Take off all up to the first of these tunnels; the outermost where not given.",
+            help="Take off the outermost tunnel of this one kind, and all that is around it;"
+            " where not given, the outermost of any kind.",
             show_default=False,
         ),
     ] = None,
@@ -120,7 +141,8 @@ def decap(
         typer.Option(
             "--id",
             metavar="ID[,ID...]",
-            help="Only tunnels of this VNI, GRE key or ERSPAN session. Repeatable.",
+            help="Only packets whose outermost tunnel (with --tunnel: the outermost of that kind)"
+            " has this VNI, GRE key or ERSPAN session. Repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -171,7 +193,7 @@ def decap(
     return run_decap(path, out, wish, format=format_.value if format_ else None, **link_options)
 
 
-@app.command()
+@app.command(cls=Once)
 def show(
     path: Capture,
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many packets.")] = 3,

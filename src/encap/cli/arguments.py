@@ -13,6 +13,7 @@ __all__ = ["Wish", "check", "depth", "ids", "link", "ports"]
 
 NO_IDS = ("ipip", "sit", "ip6tnl")
 LARGEST_ID = (1 << 32) - 1
+LARGEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,11 @@ def ports(texts: Iterable[str] | None) -> dict[int, str | None]:
     found: dict[int, str | None] = {}
     for text in texts or ():
         number, _, name = text.partition("=")
-        port = _number(number, 65535)
+        port = _number(number, LARGEST_ID)
         if port is None or not name:
             raise FieldError(f"--port {text!r}: PORT=NAME is needed, as in 8473=vxlan")
+        if port > LARGEST_PORT:
+            raise FieldError(f"--port {text!r}: a port is 0 to {LARGEST_PORT}, {port} is no port")
         if port in found:
             raise FieldError(f"--port: {port} is given twice")
         found[port] = None if name == "none" else name

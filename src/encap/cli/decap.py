@@ -26,6 +26,7 @@ from encap.walk import KINDS, Status
 __all__ = ["decap"]
 
 MOST_TUNNELS = 16
+OTHER_ID = "with another id"
 Mask = npt.NDArray[np.bool_]
 
 
@@ -33,12 +34,14 @@ Mask = npt.NDArray[np.bool_]
 class Tally:
     """What became of the packets.
 
+    empty: those decapsulated that have no octet.
     others: those in no tunnel that was asked for, by reason.
     unseen: those of which that cannot be known, by reason.
     """
 
     packets: int = 0
     decapsulated: int = 0
+    empty: int = 0
     others: Counter[str] = field(default_factory=Counter)
     unseen: Counter[str] = field(default_factory=Counter)
 
@@ -48,7 +51,7 @@ def decap(path: str, out: str, wish: Wish, **options: Any) -> int:
     tally = Tally()
     with Input(path) as source:
         with _named(out):
-            sink = create(out, like=source.source, **options)
+            sink = _create(out, source, **options)
         with sink, Writing(sink, partial(_write, sink, out)) as writing:
             for packets in source.batches():
                 writing.put(unwrap(packets, wish, tally))
@@ -75,8 +78,9 @@ def unwrap(packets: Packets, wish: Wish, tally: Tally) -> Packets:
         inner = bound.decap(wish.kind, wish.depth, others, threads=1)
     left = _left(bound, inner, foreign if wish.keep else None)
     tally.packets += len(packets)
+    tally.empty += _empty(bound, inner)
     if foreign is not None:
-        tally.others["with another id"] += int(np.count_nonzero(foreign))
+        tally.others[OTHER_ID] += int(np.count_nonzero(foreign))
     if left.size:
         _explain(bound, left, wish, tally)
     tally.decapsulated = tally.packets - tally.others.total() - tally.unseen.total()
@@ -125,6 +129,14 @@ def _left(packets: Packets, inner: Packets, but: Mask | None) -> npt.NDArray[np.
     return np.flatnonzero(same)
 
 
+def _empty(packets: Packets, inner: Packets) -> int:
+    """How many packets that were decapsulated have no octet."""
+    empty = inner.lengths == 0
+    if len(inner) == len(packets):
+        empty &= inner.starts != packets.starts
+    return int(np.count_nonzero(empty))
+
+
 def _explain(packets: Packets, rows: npt.NDArray[np.int64], wish: Wish, tally: Tally) -> None:
     """Counts the packets that were not decapsulated, with the reasons."""
     layers = packets[rows].parse()
@@ -134,6 +146,14 @@ def _explain(packets: Packets, rows: npt.NDArray[np.int64], wish: Wish, tally: T
         tally.unseen[str(verdict)] += len(members)
     if len(rows) > len(unseen):
         tally.others[f"in no {wish.kind or 'tunnel'}"] += len(rows) - len(unseen)
+
+
+def _create(out: str, source: Input, **options: Any) -> Sink:
+    try:
+        return create(out, like=source.source, **options)
+    except CaptureError as error:
+        # An argument of the library is an option of the same name here.
+        raise CaptureError(str(error).replace("format=", "--format ")) from error
 
 
 def _write(sink: Sink, out: str, packets: Packets) -> None:
@@ -180,6 +200,8 @@ def _print_summary(sink: Sink, source: Input, wish: Wish, tally: Tally) -> None:
         f"{written.packets:,} written ({count(written.octets, 'octet')})",
     ]
     lines = [", ".join(parts)]
+    if tally.empty:
+        lines.append(f"empty: {count(tally.empty, 'inner packet')} of 0 octets")
     fate = "kept as they are" if wish.keep else "left out"
     for title, reasons in (
         (fate, tally.others),
@@ -189,7 +211,12 @@ def _print_summary(sink: Sink, source: Input, wish: Wish, tally: Tally) -> None:
         if reasons:
             parts = [f"{reason} ({number:,})" for reason, number in reasons.most_common()]
             lines.append(f"{title}: {', '.join(parts)}")
+    if tally.others[OTHER_ID] and wish.kind is None:
+        lines.append(
+            "--id is that of the outermost tunnel: give --tunnel KIND for that of the outermost one"
+            " of a kind"
+        )
     if source.failure:
-        lines.append(f"{source.name}: {source.failure}")
+        lines.append(str(source.failure))
     for line in lines:
         print("encap:", line, file=sys.stderr)

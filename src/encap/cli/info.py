@@ -32,7 +32,9 @@ def info(path: str, *, as_json: bool, top: int, ports: Mapping[int, str | None])
         for packets in source.batches():
             survey.add(packets)
         format_ = source.source.format
-    failure = None if source.failure is None else str(source.failure)
+    failure = None
+    if source.failure is not None:
+        failure = str(source.failure).removeprefix(f"{source.name}: ")  # which has been said
     if as_json:
         found = {"file": path, "format": format_, **survey.as_json(top), "input_error": failure}
         print(json.dumps(found, indent=2))
@@ -104,7 +106,7 @@ class _Node:
     def add(self, path: str, packets: int, octets: int) -> None:
         node = self
         for word in path.split("/"):
-            node = node.children.setdefault(word or "(link type not known)", _Node())
+            node = node.children.setdefault(word, _Node())
             node.packets += packets
             node.octets += octets
         node.ending += packets
@@ -126,7 +128,16 @@ def _paths(survey: Survey) -> Table:
     table = _table("paths", "packets", "octets")
     root = _Node()
     for path, (packets, octets) in survey.paths.items():
-        root.add(path, packets, octets)
+        if path:
+            root.add(path, packets, octets)
+            continue
+        unknown, theirs = survey.unknown
+        for words, number, size in (
+            ("(link type not known)", unknown, theirs),
+            ("(too short for a header)", packets - unknown, octets - theirs),
+        ):
+            if number:
+                root.add(words, number, size)
     rows = list(root.rows())
     for words, node in rows[:MOST_LINES]:
         table.add_row(Text(words), f"{node.packets:,}", f"{node.octets:,}")

@@ -26,10 +26,7 @@ class Input:
         self.path = path
         self.failure: CaptureError | None = None
         self.packets = 0
-        try:
-            self.source: Source = open_capture(path)
-        except CaptureError as error:
-            raise CaptureError(f"{self.name}: {error}") from error
+        self.source: Source = open_capture(path)
 
     @property
     def name(self) -> str:
@@ -46,7 +43,7 @@ class Input:
                     advance(packets.data.size)
             except CaptureError as error:
                 if not self.packets and not self.source.cut:
-                    raise CaptureError(f"{self.name}: {error}") from error
+                    raise
                 self.failure = error
 
     def _bar(self) -> AbstractContextManager[Any]:

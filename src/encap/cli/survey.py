@@ -82,6 +82,7 @@ class Survey:
     """What was added up. Sizes and octets are those captured; times are nanoseconds since 1970.
 
     paths: packets and octets by path.  links: packets by link type.
+    unknown: packets and octets of link types that are not known, whose path is empty.
     problems: by verdict, fragments left out.
     """
 
@@ -93,6 +94,7 @@ class Survey:
         self.first: int | None = None
         self.last: int | None = None
         self.paths: dict[str, list[int]] = {}
+        self.unknown = [0, 0]
         self.links: Counter[int] = Counter()
         self.ids = IdCounts()
         self.problems: dict[Verdict, Problem] = {}
@@ -181,6 +183,9 @@ class Survey:
                 example = self._explain(packets, row)
                 problem = self.problems[verdict] = Problem(0, self.packets + row, example)
             problem.packets += len(rows)
+            if verdict.status is Status.UNSUPPORTED and not verdict.layer:
+                self.unknown[0] += len(rows)
+                self.unknown[1] += int(packets.lengths[rows].sum(dtype=np.int64))
 
     def _explain(self, packets: Packets, row: int) -> str:
         """What exactly one packet has, as the parser of single packets says it."""
