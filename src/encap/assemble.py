@@ -66,11 +66,11 @@ def _build_open(
     """Header and body, with the fields of the header that are open filled in."""
     values = {}
     checksum: tuple[Checksum, int, int] | None = None
-    for name, argument, role, maximum, field in opened:
+    for name, argument, role, maximum, field, at, size in opened:
         if field.when is not None and not present(header, field):
             continue
         if isinstance(role, Checksum):
-            checksum = role, _at(header, field), field.bits // 8
+            checksum = role, at, size
             continue
         value = _value(role, header, follower, body, registry)
         if value > maximum:
@@ -86,7 +86,7 @@ def _build_open(
         return octets + body
     role, at, size = checksum
     number = compute(role, before, header, octets, body, registry)
-    return b"%b%b%b%b" % (octets[:at], number.to_bytes(size, "big"), octets[at + size :], body)
+    return octets[:at] + number.to_bytes(size, "big") + octets[at + size :] + body
 
 
 def _value(
@@ -151,16 +151,6 @@ def _number(
         return LLC_FRAME if header.path in ("sll", "sll2") else len(body)
     number = follower.number(registry, space)
     return _UNKNOWN.get(space, 0) if number is None else number
-
-
-def position(header: Header, field: Field) -> int | None:
-    """Octets from the header's start to a checksum; None where an optional one is absent."""
-    return _at(header, field) if present(header, field) else None
-
-
-def _at(header: Header, field: Field) -> int:
-    # No optional field stands in front of a checksum.
-    return field.offset // 8 + (header.fixed_len if field.optional else 0)
 
 
 def compute(

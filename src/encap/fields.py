@@ -305,7 +305,7 @@ def header(path: str) -> typing.Callable[[_Class], _Class]:
             "fields": {field.name: field for field in fields},
             "views": {name: value for name, value in defaults.items() if isinstance(value, View)},
             "fixed_len": source.words.size,
-            "dependent": Dependent.of(fields),
+            "dependent": Dependent.of(fields, source.words.size),
             "bounded": cls.extent is not Header.extent,
             "splits": cls.fragment is not Header.fragment,
             "varies": len(source.fixed) < len(fields),

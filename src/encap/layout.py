@@ -142,12 +142,23 @@ class Dependent(NamedTuple):
     role: Role
     maximum: int
     field: Field
+    at: int
+    """Octets from the header's start, for whole octets that no optional field stands before."""
+    size: int
 
     @classmethod
-    def of(cls, fields: Iterable[Field]) -> tuple[Dependent, ...]:
+    def of(cls, fields: Iterable[Field], fixed_len: int) -> tuple[Dependent, ...]:
         """Those among `fields`."""
         return tuple(
-            cls(field.name, f"open_{field.name}", field.role, field.maximum, field)
+            cls(
+                field.name,
+                f"open_{field.name}",
+                field.role,
+                field.maximum,
+                field,
+                field.offset // 8 + (fixed_len if field.optional else 0),
+                field.bits // 8,
+            )
             for field in fields
             if isinstance(field.role, Length | Next | Checksum | Port)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from encap.assemble import compute, position
+from encap.assemble import compute, present
 from encap.errors import MalformedError
 from encap.fields import Checksum, Header
 
@@ -43,22 +43,21 @@ def wrong_checksum(packet: Packet) -> str | None:
 
 
 def _wrong(packet: Packet, index: int, header: Header, octets: bytes, body: bytes) -> str | None:
-    for *_, field in header.dependent:
-        if not isinstance(field.role, Checksum):
+    for name, _, role, _, field, at, size in header.dependent:
+        given = getattr(header, name)
+        if not isinstance(role, Checksum) or given is None or not present(header, field):
             continue
-        at, given = position(header, field), getattr(header, field.name)
-        if at is None or given is None or (field.role.zero and given == 0):
+        if role.zero and given == 0:
             continue
         extent = header.extent()
         short = extent is not None and extent[0] > len(octets) + len(body)
-        if field.role.covers == "rest" and (short or _short(packet, index, octets, body)):
+        if role.covers == "rest" and (short or _short(packet, index, octets, body)):
             continue
-        size = field.bits // 8
         blank = octets[:at] + bytes(size) + octets[at + size :]
-        right = compute(field.role, packet.headers[:index], header, blank, body, packet.registry)
+        right = compute(role, packet.headers[:index], header, blank, body, packet.registry)
         # A one's complement sum has two zeros.
         if given != right and {given, right} != {0, 0xFFFF}:
-            return f"{header.path}.{field.name}"
+            return f"{header.path}.{name}"
     return None
 
 
