@@ -1,6 +1,6 @@
 """The walk in C finds in a frame what `encap.parse` finds: layers, offsets, payload, status.
 
-`encap.packet` and `core/walk.c` are two descriptions of the same walk; here they are held equal
+`encap.packet` and the core's walk are two descriptions of the same walk; here they are held equal
 on a kernel's packets and on random ones, whole, damaged, cut and padded.
 """
 

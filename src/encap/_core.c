@@ -5,6 +5,10 @@
 
 #include "core/checksum.c"
 #include "core/copy.c"
+#include "core/walker.h"
+#include "core/link.c"
+#include "core/network.c"
+#include "core/tunnels.c"
 #include "core/walk.c"
 #include "core/parse.c"
 #include "core/columns.c"

@@ -1,6 +1,6 @@
 """Packet: one packet as headers and payload; parse one frame, build one frame.
 
-The walk of `parse` is the twin of the one in core/walk.c: what it takes for a layer,
+The walk of `parse` is the twin of the one in the C core (core/walker.h): what it takes for a layer,
 where an outer length ends an inner packet, and what stops it, is the same.
 """
 

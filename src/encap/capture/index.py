@@ -6,6 +6,7 @@ arrays being filled. The core stops at what is rare, and it is read here.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def repeated(value: int, count: int) -> npt.NDArray[np.uint16]:
     return np.ndarray((count,), np.uint16, np.array(value, np.uint16), strides=(0,))
 
 
-class Decoder:
+class Decoder(ABC):
     """The index of a file that arrives in pieces.
 
     `advance` fills rows until the octets end; `failure` then says what was wrong, if anything.
@@ -125,8 +126,9 @@ class Decoder:
             elif not self._header(status, octets):
                 return
 
+    @abstractmethod
     def _index(self, data: Any, size: int) -> int:
-        raise NotImplementedError
+        """Has the core index `size` octets; its status."""
 
     def _header(self, status: int, octets: Octets) -> bool:
         """Read what the core stopped at; False where it is not whole, or wrong."""
