@@ -16,6 +16,8 @@ import encap
 from encap import cli
 from encap.cli import app, arguments, survey
 from encap.decapsulate import TUNNELS
+from encap.names import GROUPS, OF_PACKETS, parse_name
+from encap.registry import HEADERS, header_class
 
 ROOT = Path(__file__).parent.parent
 OVERLAY = ROOT / "examples" / "overlay.pcap"
@@ -201,11 +203,11 @@ def test_version_and_help(run: Run) -> None:
     status, out, _ = run("--help")
     assert status == 0
     assert run() == (2, out, "")
-    for command in ("info", "decap", "show"):
+    for command in ("info", "decap", "show", "fields"):
         assert command in out
         status, text, _ = run(command, "--help")
         assert status == 0
-        assert "--port" in text
+        assert ("--port" in text) == (command != "fields")
 
 
 def test_tunnels_are_those_of_the_library() -> None:
@@ -438,3 +440,66 @@ def test_show_of_what_nobody_knows(run: Run, write: Callable[..., Path]) -> None
     assert status == 0
     assert "45 octets" in out
     assert "vxlan" in out
+
+
+# --- fields ------------------------------------------------------------------------
+
+
+def test_fields_lists_what_there_is(run: Run) -> None:
+    status, out, err = run("fields")
+    assert (status, err) == (0, "")
+    first = {line.split(" ")[0] for line in out.splitlines()}
+    assert {*HEADERS, *GROUPS, *OF_PACKETS} <= first
+    assert "[outer.|inner.] protocol [index] . field" in out
+    assert "A virtual LAN over UDP." in out
+
+
+def is_optional(protocol: str, full: str) -> bool:
+    if protocol in GROUPS:
+        return False
+    return parse_name(full).field_in(header_class(protocol))[0].optional
+
+
+@pytest.mark.parametrize("name", [*HEADERS, *GROUPS])
+def test_fields_are_columns(run: Run, name: str) -> None:
+    """Every name that is listed is one, of that dtype; a name that is optional may be absent."""
+    status, out, _ = run("fields", name)
+    assert status == 0
+    rows = [line.split(maxsplit=3) for line in out.splitlines() if line.startswith(f"{name}.")]
+    packets = encap.read(OVERLAY)
+    listed = set()
+    for full, *words in rows:
+        listed.add(full.partition(".")[2])
+        text = " ".join(words)
+        if "no column: layers.span" in text:
+            assert len(packets.parse().span(full)) == 2
+            continue
+        column = packets.columns(full)[full]
+        width = f"[n, {column.shape[1]}]" if column.ndim > 1 else ""
+        assert f"{column.dtype}{width} " in text
+        assert (f" {full}? " in text) == is_optional(name, full)
+    if name in GROUPS:
+        assert listed == set(GROUPS[name])
+    else:
+        kind = header_class(name)
+        assert listed == {*kind.fields, *kind.views}
+
+
+def test_fields_of_packets(run: Run) -> None:
+    layers = encap.read(OVERLAY).parse()
+    out = run("fields", "time")[1]
+    for name in OF_PACKETS:
+        line = next(line for line in out.splitlines() if line.startswith(name + " "))
+        assert line.split()[1] == str(layers[name].dtype)
+    assert {line.split()[0] for line in out.splitlines()[1:]} == set(OF_PACKETS)
+
+
+def test_fields_forgives(run: Run) -> None:
+    expected = run("fields", "ip")
+    assert run("fields", "ip.") == run("fields", "inner.ip.src") == expected
+    assert run("fields", "vxlan[1].vni") == run("fields", "vxlan")
+    status, out, err = run("fields", "vxlna")
+    assert (status, out) == (2, "")
+    assert err.startswith("encap: 'vxlna': no protocol is called 'vxlna' (did you mean 'vxlan'?)")
+    assert err.count("\n") == 1
+    assert run("fields", "?")[0] == 2

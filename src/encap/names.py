@@ -10,7 +10,7 @@ the whole packet.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -101,11 +101,20 @@ def parse_name(text: str) -> Name:
     name = Name(text, part or "", protocol, int(index or 0), field, presence is not None)
     if protocol in GROUPS and field is not None and field not in GROUPS[protocol]:
         raise FieldError(
-            f"{text!r}: {protocol} has no field {field!r}; it has {', '.join(GROUPS[protocol])}",
+            f"{text!r}: {protocol} has no field {field!r}{nearest(field, GROUPS[protocol])};"
+            f" it has {', '.join(GROUPS[protocol])}",
             layer=protocol,
             field=text,
         )
     return name
+
+
+def nearest(wanted: str, known: Iterable[str]) -> str:
+    """Asks whether the known word that is most like the one that was wanted was meant, if any is."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(wanted, known, 1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def known_protocol(name: Name, *others: str) -> None:
@@ -114,19 +123,21 @@ def known_protocol(name: Name, *others: str) -> None:
     others: names without a protocol that are known where this one was given.
     """
     if name.protocol not in HEADERS and name.protocol not in GROUPS:
-        known = ", ".join([*HEADERS, *GROUPS, *others])
+        known = [*HEADERS, *GROUPS, *others]
         raise FieldError(
-            f"{name.text!r}: no protocol is called {name.protocol!r}; known are {known}",
+            f"{name.text!r}: no protocol is called {name.protocol!r}"
+            f"{nearest(name.protocol, known)}; known are {', '.join(known)}",
             field=name.text,
         )
 
 
 def unknown_field(name: Name, kind: type[Header]) -> FieldError:
     """The error for a field that a header has not."""
-    fixed = [field.name for field in kind.fields.values() if field.variable is None]
+    known = [field.name for field in kind.fields.values() if field.variable is None]
+    known += kind.views
     return FieldError(
-        f"{name.text!r}: {kind.path} has no field {name.field!r};"
-        f" it has {', '.join([*fixed, *kind.views])}",
+        f"{name.text!r}: {kind.path} has no field {name.field!r}{nearest(name.field or '', known)};"
+        f" it has {', '.join(known)}",
         layer=kind.path,
         field=name.text,
     )

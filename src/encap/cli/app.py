@@ -207,6 +207,21 @@ def show(
     return run_show(path, count=count, skip=skip, ports=ports)
 
 
+@app.command(cls=Once)
+def fields(
+    protocol: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PROTOCOL", help="A protocol, or ip, l4, tunnel.", show_default=False
+        ),
+    ] = None,
+) -> int:
+    """The names of fields: the protocols, or the columns of one of them."""
+    from encap.cli.fields import fields as run_fields
+
+    return run_fields(protocol)
+
+
 def run(arguments: Sequence[str]) -> int:
     """The exit status of the command that `arguments` ask for. COMPLAINT when they cannot be."""
     command = typer.main.get_command(app)

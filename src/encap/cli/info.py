@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from encap.cli import tables
 from encap.cli.progress import Input
 from encap.cli.survey import Survey
 from encap.cli.words import count, time_text
@@ -21,7 +22,6 @@ LINK_NAMES = {
     0: "BSD loopback", 1: "Ethernet", 12: "raw IP", 101: "raw IP", 108: "BSD loopback",
     113: "Linux cooked v1", 228: "raw IPv4", 229: "raw IPv6", 276: "Linux cooked v2",
 }  # fmt: skip
-PIPE_WIDTH = 200  # columns where nobody's window says how many there are
 MOST_LINES = 200  # of the tree of paths
 
 
@@ -44,28 +44,22 @@ def info(path: str, *, as_json: bool, top: int, ports: Mapping[int, str | None])
 
 
 def _print_report(name: str, format_: str, survey: Survey, top: int, failure: str | None) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
-    with console.capture() as text:
-        console.print(Text(f"{name}: {format_}, {count(survey.packets, 'packet')}", "bold"))
-        if failure:
-            console.print(Text(f"cut short or wrong from there on: {failure}", "red"))
-        for table in (_facts(survey), _paths(survey), _tunnels(survey, top), _broken(survey)):
-            if table.row_count:
-                console.print()
-                console.print(table)
-    # Not by the console, which ends the process when a pipe is closed.
-    print("\n".join(line.rstrip() for line in text.get().splitlines()))
+    parts: list[RenderableType] = [
+        Text(f"{name}: {format_}, {count(survey.packets, 'packet')}", "bold")
+    ]
+    if failure:
+        parts.append(Text(f"cut short or wrong from there on: {failure}", "red"))
+    for part in (_facts(survey), _paths(survey), _tunnels(survey, top), _broken(survey)):
+        if part.row_count:
+            parts += ["", part]
+    tables.print_all(*parts)
 
 
 def _table(*headings: str) -> Table:
     """The first column for words, those after it for numbers."""
-    table = Table.grid(padding=(0, 2))
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index else "left", no_wrap=True)
-    table.show_header = any(headings)
-    table.header_style = "dim"
+    table = tables.table(*headings)
+    for column in table.columns[1:]:
+        column.justify = "right"
     return table
 
 
