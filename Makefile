@@ -21,11 +21,15 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
 demo: $(VENV)/.with-cli
 	@mkdir -p build/demo
-	$(VENV)/bin/encap info examples/overlay.pcap
-	@# Status 1 says that some packets could not be opened: the capture has broken ones.
-	$(VENV)/bin/encap decap examples/overlay.pcap build/demo/inner.pcapng || test $$? -eq 1
-	$(VENV)/bin/encap show build/demo/inner.pcapng -n 1 --skip 2
-	@echo "The inner packets, out of their tunnels, are in build/demo/inner.pcapng"
+	@echo "An example of ten kinds of tunnels. Its last 84 packets are broken or odd on purpose."
+	@echo && echo '$$ encap info examples/overlay.pcap'
+	@$(VENV)/bin/encap info examples/overlay.pcap
+	@echo && echo '$$ encap decap examples/overlay.pcap build/demo/inner.pcapng'
+	@# Status 1 says that some packets could not be opened: the broken ones.
+	@$(VENV)/bin/encap decap examples/overlay.pcap build/demo/inner.pcapng 2>&1 || test $$? -eq 1
+	@echo && echo '$$ encap show build/demo/inner.pcapng -n 1 --skip 2'
+	@$(VENV)/bin/encap show build/demo/inner.pcapng -n 1 --skip 2
+	@echo "All went well. The packets that were in the tunnels are in build/demo/inner.pcapng"
 
 test: $(VENV)/.with-test
 	$(PY) -m pytest $(PYTEST) $(PYTEST_ARGS)
