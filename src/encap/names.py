@@ -110,7 +110,7 @@ def parse_name(text: str) -> Name:
 
 
 def nearest(wanted: str, known: Iterable[str]) -> str:
-    """Asks whether the known word that is most like the one that was wanted was meant, if any is."""
+    """A question about the known word that is most like the one wanted; "" where none is."""
     from difflib import get_close_matches
 
     found = get_close_matches(wanted, known, 1)
