@@ -204,3 +204,29 @@ def test_no_page_is_lost() -> None:
             names = [line for line in block.splitlines() if line and not line.startswith(":")]
             listed |= {(page.parent / f"{name}.md").resolve() for name in names}
     assert {page.resolve() for page in DOCS} - listed == {ROOT / "docs" / "index.md"}
+
+
+def test_the_demo_says_what_it_shows() -> None:
+    """Its commands, the line before the tree that the broken packets are meant, the right file."""
+    recipe = re.search(r"^demo:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe is not None
+    lines = recipe[1].splitlines()
+    assert all(line.startswith("\t@") for line in lines)
+    said = [number for number, line in enumerate(lines) if "broken or odd on purpose" in line]
+    assert said[0] < next(number for number, line in enumerate(lines) if "/encap info" in line)
+    for path in re.findall(r"build/demo/\w+\.\w+", (ROOT / "docs" / "tutorial.md").read_text()):
+        assert path in recipe[1]
+
+
+def test_generated_pages_say_so() -> None:
+    for name in ("headers", "command-line"):
+        page = (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8")
+        assert "make docs" in page
+        assert f"docs/reference/{name}.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        assert "://" in target or (page.parent / target).exists(), target
