@@ -430,6 +430,12 @@ def test_pipes() -> None:
     assert shown.stderr == b""
 
 
+def test_standard_output_by_its_name() -> None:
+    done = process("decap", OVERLAY, "/dev/stdout", "--format", "pcapng")
+    assert done.returncode == 1
+    assert b"565 packets" in process("info", "-", input=done.stdout).stdout
+
+
 def test_packets_go_through_a_pipe_as_they_come(tmp_path: Path) -> None:
     encap.write(tmp_path / "two.pcap", encap.Packets.from_frames([VXLAN] * 2, times=0))
     octets, header, record = (tmp_path / "two.pcap").read_bytes(), 24, 16 + len(VXLAN)

@@ -259,17 +259,19 @@ class Writer:
         if path == "-":
             self._file: Any = _standard("stdout")
         elif isinstance(path, str | os.PathLike):
-            self._open(Path(path).resolve())
+            self._open(Path(path))
         elif hasattr(path, "write"):
             self._file = path
         else:
             raise TypeError(f"a path or a binary file is needed, not {type(path).__name__}")
 
-    def _open(self, target: Path) -> None:
+    def _open(self, path: Path) -> None:
         self._owned = True
-        if target.exists() and not target.is_file():  # a device or a pipe
-            self._file = target.open("wb", buffering=0)
+        # A device or a pipe, which may have no name that a link could lead to: /dev/stdout.
+        if path.exists() and not path.is_file():
+            self._file = path.open("wb", buffering=0)
             return
+        target = path.resolve()
         # Made like every other new file: the umask takes away what it takes away from them.
         temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
         self._file = temporary.open("xb", buffering=0)
