@@ -32,9 +32,9 @@ INLINE void prefetch_row(const encap_batch *batch, uint64_t row, uint64_t end)
     prefetch(address + 64);
 }
 
-#define WALK_FAR 16 /* rows from the one at work to the one whose lines come to the second level   \
-                     */
-#define WALK_NEAR 3 /* and to the one whose lines come from there to the first */
+/* Rows ahead whose lines come to the second-level cache, and from there to the first. */
+#define WALK_FAR 16
+#define WALK_NEAR 3
 
 INLINE uintptr_t later_row(const encap_batch *batch, uint64_t row, uint64_t ahead, uint64_t end)
 {
