@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import encap
+import encap.packets as packets_module
 from encap import NO_TIME, FieldError, Packets
 
 FRAMES = [b"first", b"", b"the third one", b"4", b"last"]
@@ -456,3 +457,19 @@ def test_a_row_too_far_says_how_many_there_are() -> None:
 def test_names_in_a_list_are_a_type_error_that_says_so() -> None:
     with pytest.raises(TypeError, match="name is text, not list"):
         Packets.from_frames([b"a"]).columns(["vxlan.vni"])  # type: ignore[arg-type]
+
+
+def test_a_length_changed_behind_the_batch_is_not_copied_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lengths = np.array([2, 2], np.uint32)
+    batch = Packets(b"abcdef", np.array([0, 2]), lengths)
+    take_out = packets_module.take_out
+
+    def grow(*arguments: Any, **named: Any) -> Any:
+        lengths[1] = 4  # after the room was counted
+        return take_out(*arguments, **named)
+
+    monkeypatch.setattr(packets_module, "take_out", grow)
+    with pytest.raises(FieldError, match="was changed while it was copied"):
+        batch.compact()

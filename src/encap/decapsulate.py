@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from encap import memory
-from encap._lib import Batch, ffi, lib, pointer, spread, take_out, thread_count
+from encap._lib import Batch, ffi, lib, pointer, spread, take_out
 from encap.errors import FieldError
 from encap.walk import port_rules
 
@@ -82,7 +82,7 @@ def decap(
         count = lib.encap_decap(source.pointer, known, begin, end, wanted, at, unwrapped)
         return begin, begin + count
 
-    parts = spread(unwrap, rows, thread_count(threads))
+    parts = spread(unwrap, rows, threads)
     starts, lengths, wire_lengths, linktypes, origin = (_joined(array, parts) for array in arrays)
     whole = len(origin) == rows
     return packets._make(

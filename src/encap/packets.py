@@ -341,7 +341,8 @@ class Packets:
         targets, target = pointer(starts, "int64_t"), pointer(data, "uint8_t", writable=True)
 
         def copy(begin: int, end: int) -> None:
-            lib.encap_compact(source.pointer, begin, end, targets, target, total)
+            if lib.encap_compact(source.pointer, begin, end, targets, target, total):
+                raise FieldError("an array of this batch was changed while it was copied")
 
         spread(copy, len(self), threads)
         return self._make(

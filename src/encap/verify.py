@@ -67,7 +67,7 @@ def _short(packet: Packet, index: int, octets: bytes, body: bytes) -> bool:
     trailers = dict(packet.trailers)
     for outer in range(index - 1, -1, -1):
         header = packet.headers[outer]
-        size += trailers.get(outer + 1, b"").__len__() + header.header_len
+        size += len(trailers.get(outer + 1, b"")) + header.header_len
         extent = header.extent()
         if extent is not None and extent[0] > size:
             return True

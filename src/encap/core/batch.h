@@ -22,11 +22,18 @@ INLINE frame_span row_octets(const encap_batch *batch, uint64_t row)
     return (frame_span){at, at != NULL ? size : 0};
 }
 
+/* Where the row `ahead` of this one starts, or this one where that is behind `end`. */
+INLINE uintptr_t later_row(const encap_batch *batch, uint64_t row, uint64_t ahead, uint64_t end)
+{
+    const uint64_t later = row + ahead < end ? row + ahead : row;
+
+    return (uintptr_t)batch->data + (uintptr_t)batch->starts[later];
+}
+
 /* Asks for the first two lines of the row PREFETCH_ROWS further on, before `end`. */
 INLINE void prefetch_row(const encap_batch *batch, uint64_t row, uint64_t end)
 {
-    const uint64_t ahead = end - row > PREFETCH_ROWS ? row + PREFETCH_ROWS : end - 1;
-    const uintptr_t address = (uintptr_t)batch->data + (uintptr_t)batch->starts[ahead];
+    const uintptr_t address = later_row(batch, row, PREFETCH_ROWS, end);
 
     prefetch(address);
     prefetch(address + 64);
@@ -35,13 +42,6 @@ INLINE void prefetch_row(const encap_batch *batch, uint64_t row, uint64_t end)
 /* Rows ahead whose lines come to the second-level cache, and from there to the first. */
 #define WALK_FAR 16
 #define WALK_NEAR 3
-
-INLINE uintptr_t later_row(const encap_batch *batch, uint64_t row, uint64_t ahead, uint64_t end)
-{
-    const uint64_t later = row + ahead < end ? row + ahead : row;
-
-    return (uintptr_t)batch->data + (uintptr_t)batch->starts[later];
-}
 
 /* The same for a walk whose headers reach `reach` octets into a frame, as those before did. */
 INLINE void prefetch_headers(const encap_batch *batch, uint64_t row, uint64_t end, uint32_t reach)
