@@ -84,17 +84,13 @@ def decap(
 
     parts = spread(unwrap, rows, threads)
     starts, lengths, wire_lengths, linktypes, origin = (_joined(array, parts) for array in arrays)
-    whole = len(origin) == rows
-    return packets._make(
-        packets.data if target is None else target,
-        starts,
-        lengths,
+    return packets._derived(
+        None if len(origin) == rows else origin,
+        data=packets.data if target is None else target,
+        starts=starts,
+        lengths=lengths,
         wire_lengths=wire_lengths,
-        times=packets.times if whole else packets.times[origin],
         linktypes=linktypes,
-        rows=origin,
-        error=packets.error,
-        ports=packets._ports,
     )
 
 

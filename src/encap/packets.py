@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = ["NO_TIME", "Packets"]
 
 NO_TIME = -(1 << 63)  # nanoseconds: what numpy calls NaT
 ETHERNET = 1
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 Int64s = npt.NDArray[np.int64]
 Uint32s = npt.NDArray[np.uint32]
@@ -43,13 +45,14 @@ class Packets:
     linktypes: uint16[n], LINKTYPE numbers, or one for all; Ethernet where not given.
     rows: int64[n], the row each packet had in the batch that this one was made from.
     error: what ended the reading of the file that the batch comes from, or None.
+    left_out: how many packets the method that made the batch could not give, by reason.
 
     FieldError when a row lies outside of `data` or an array has another length.
     """
 
     __slots__ = (
-        "__weakref__", "_ports", "_rows", "data", "error", "lengths", "linktypes", "starts",
-        "times", "wire_lengths",
+        "__weakref__", "_ports", "_rows", "data", "error", "left_out", "lengths", "linktypes",
+        "starts", "times", "wire_lengths",
     )  # fmt: skip
 
     data: Octets
@@ -59,6 +62,7 @@ class Packets:
     times: Int64s
     linktypes: Uint16s
     error: EncapError | None
+    left_out: Mapping[str, int]
     _rows: Int64s | None
     _ports: dict[int, str | None]
 
@@ -118,6 +122,7 @@ class Packets:
         rows: Int64s | None,
         error: EncapError | None,
         ports: dict[int, str | None],
+        left_out: Mapping[str, int] = _NOTHING,
     ) -> None:
         put = object.__setattr__
         put(self, "data", data)
@@ -128,6 +133,7 @@ class Packets:
         put(self, "linktypes", read_only(linktypes))
         put(self, "_rows", rows)
         put(self, "error", error)
+        put(self, "left_out", left_out)
         put(self, "_ports", ports)
 
     @classmethod
@@ -143,6 +149,7 @@ class Packets:
         rows: Int64s | None = None,
         error: EncapError | None = None,
         ports: dict[int, str | None] | None = None,
+        left_out: Mapping[str, int] = _NOTHING,
     ) -> Packets:
         """A batch from arrays that are known to fit: what the library itself has made."""
         self = cls.__new__(cls)
@@ -156,8 +163,37 @@ class Packets:
             rows=rows,
             error=error,
             ports={} if ports is None else ports,
+            left_out=left_out,
         )
         return self
+
+    def _derived(
+        self,
+        rows: Int64s | None = None,
+        *,
+        data: Octets,
+        starts: Int64s,
+        lengths: Uint32s,
+        wire_lengths: Uint32s,
+        linktypes: Uint16s,
+        left_out: Mapping[str, int] = _NOTHING,
+    ) -> Packets:
+        """What a method makes of these packets: other octets, and from here all the rest.
+
+        rows: int64[m], the row here that each packet comes from; all rows in order where None.
+        """
+        return self._make(
+            data,
+            starts,
+            lengths,
+            wire_lengths=wire_lengths,
+            times=self.times if rows is None else self.times[rows],
+            linktypes=linktypes,
+            rows=rows,
+            error=self.error,
+            ports=self._ports,
+            left_out=left_out,
+        )
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Packets are immutable: {name} cannot be set; see replace()")
