@@ -11,6 +11,7 @@
 #include "core/tunnels.c"
 #include "core/walk.c"
 #include "core/parse.c"
+#include "core/flow.c"
 #include "core/columns.c"
 #include "core/options.c"
 #include "core/implementation.c"

@@ -190,6 +190,22 @@ void encap_columns(const encap_batch *batch, const encap_rules *rules, uint64_t 
                    encap_paths *paths, int8_t *slots, const encap_column *columns,
                    uint32_t column_count, uint8_t *const *outs);
 
+/* --- flows ----------------------------------------------------------------- */
+
+/* What is done with a hash before a port is made of it. */
+enum encap_fold {
+    ENCAP_FOLD_NONE, /* its high bits count */
+    ENCAP_FOLD_LINUX, /* its low half is added to the high one, as Linux does */
+    ENCAP_FOLD_LOW /* its low half takes the place of the high one */
+};
+
+/* UDP source ports from hashes: low + hash * span / 2^32, so the port low + span is never used. */
+typedef struct encap_entropy {
+    uint32_t low;
+    uint32_t span;
+    uint32_t fold; /* enum encap_fold */
+} encap_entropy;
+
 /* --- options --------------------------------------------------------------- */
 
 enum encap_options { ENCAP_OPTIONS_GENEVE, ENCAP_OPTIONS_TLV, ENCAP_OPTIONS_IPV6 };

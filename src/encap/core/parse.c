@@ -8,11 +8,10 @@ INLINE uint32_t linktype_of(const encap_batch *batch, uint64_t row)
     return batch->linktypes[row * batch->linktype_step];
 }
 
-INLINE void begin_row(walk *w, const encap_batch *batch, uint64_t row)
+INLINE void begin_walk(walk *w, const uint8_t *frame, uint32_t size)
 {
-    const frame_span frame = row_octets(batch, row);
-    w->frame = frame.at;
-    w->end = (uint32_t)frame.size;
+    w->frame = frame;
+    w->end = size;
     /* From status_offset to the end: one store. */
     memset(&w->layers->status_offset, 0, sizeof *w->layers - offsetof(encap_layers, status_offset));
 }
@@ -40,17 +39,24 @@ INLINE uint16_t intern(encap_paths *paths, const uint64_t kinds[2])
     }
 }
 
-/* Fills *layers from row `row`, whose first header is `kind`. */
-INLINE void parse_row(const encap_batch *batch, const encap_rules *rules, uint64_t row,
-                      uint32_t kind, encap_layers *layers)
+/* Fills *layers from a frame whose first header is `kind`. */
+INLINE void walk_frame(const encap_rules *rules, const uint8_t *frame, uint32_t size, uint32_t kind,
+                       encap_layers *layers)
 {
     walk w = {.rules = rules, .recording = 1, .layers = layers};
     memset(layers->kind, 0, sizeof layers->kind);
-    begin_row(&w, batch, row);
+    begin_walk(&w, frame, size);
     walk_packet(&w, kind);
     layers->payload = w.at;
     layers->end = w.end;
     layers->count = (uint8_t)w.count;
+}
+
+INLINE void parse_row(const encap_batch *batch, const encap_rules *rules, uint64_t row,
+                      uint32_t kind, encap_layers *layers)
+{
+    const frame_span frame = row_octets(batch, row);
+    walk_frame(rules, frame.at, (uint32_t)frame.size, kind, layers);
 }
 
 /* The path ids of `count` rows, at least one; often they are all the same. */
@@ -104,7 +110,8 @@ INLINE void unwrap_row(const encap_batch *batch, const encap_rules *rules, uint6
     encap_layers status;
     walk w = {
         .rules = rules, .layers = &status, .inner = inner, .tunnels = tunnels, .depth = depth};
-    begin_row(&w, batch, row);
+    const frame_span frame = row_octets(batch, row);
+    begin_walk(&w, frame.at, (uint32_t)frame.size);
     w.wire_end = batch->wire_lengths[row] > w.end ? batch->wire_lengths[row] : w.end;
     *inner = (inner_packet){.length = w.end,
                             .linktype = (uint16_t)linktype_of(batch, row),
