@@ -30,7 +30,7 @@ PURE = [
 FAST = [
     {"_ffi"},
     {"_lib", "implementations", "memory", "arrays"},
-    {"packets", "layers", "walk", "columns", "decapsulate", "gather", "options"},
+    {"packets", "layers", "walk", "columns", "covers", "decapsulate", "gather", "options"},
     {"filter", "rewrite", "fragments", "flow"},
     {"capture"},
     {"tunnels"},

@@ -20,7 +20,7 @@ from encap.names import GROUPS, Name, known_protocol, parse_name
 from encap.registry import header_class
 from encap.walk import KINDS
 
-__all__ = ["Column", "column", "slot_column"]
+__all__ = ["Column", "column", "place_test", "slot_column"]
 
 _PARTS = {"": lib.ENCAP_WHOLE, "outer": lib.ENCAP_OUTER, "inner": lib.ENCAP_INNER}
 
@@ -154,14 +154,14 @@ def _place_words(spec: Any, kind: type[Header], wanted: Field) -> tuple[int, int
     spec.optional = 1
     for when, first, bits in groups:
         if first <= wanted.offset < first + bits:
-            _test(spec.present, kind, when, bits)
+            place_test(spec.present, kind, when, bits)
             return first, bits
-        _test(spec.before[spec.words], kind, when, bits)
+        place_test(spec.before[spec.words], kind, when, bits)
         spec.words += 1
     raise AssertionError(f"{kind.path}.{wanted.name} is in no group")
 
 
-def _test(spec: Any, kind: type[Header], when: When, bits: int) -> None:
+def place_test(spec: Any, kind: type[Header], when: When, bits: int) -> None:
     """A condition over fields as one over 16 bits of the header."""
     fields = [kind.fields[name] for name, _, _ in when.tests]
     at = min(field.offset for field in fields) // 8

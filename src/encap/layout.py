@@ -55,13 +55,15 @@ class Next(NamedTuple):
 class Checksum(NamedTuple):
     """Covers the `header`, or the header and the `rest` of the datagram; `pseudo` adds the pseudo
     header of the IP header in front. `algorithm` is `internet` or `crc32c`. A checksum that comes
-    out as 0 is written as `zero`.
+    out as 0 is written as `zero`. With `valid` the field is one only where those bits of a field
+    are set, though it may be there without.
     """
 
     covers: str
     pseudo: bool = False
     algorithm: str = "internet"
     zero: int = 0
+    valid: tuple[str, int] | None = None
 
 
 class Port(NamedTuple):

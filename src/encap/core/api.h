@@ -206,6 +206,31 @@ typedef struct encap_entropy {
     uint32_t fold; /* enum encap_fold */
 } encap_entropy;
 
+/* --- what checksums cover --------------------------------------------------- */
+
+enum encap_covers {
+    ENCAP_COVERS_NOTHING, /* headers of this kind have no checksum */
+    ENCAP_COVERS_HEADER, /* the header with its options */
+    ENCAP_COVERS_REST /* the header and what it carries, to the end of the datagram */
+};
+
+enum encap_algorithm { ENCAP_INTERNET, ENCAP_CRC32C };
+
+/* The checksum in headers of one kind: made from the Python description. Kernels
+ * take a table of them by enum encap_kind. */
+typedef struct encap_cover {
+    encap_test there; /* where `optional`: holds for a header that has one */
+    uint16_t zero; /* not 0: a stored 0 says that there is none, and a sum of 0 is stored as this */
+    uint8_t covers; /* enum encap_covers */
+    uint8_t algorithm; /* enum encap_algorithm */
+    uint8_t at; /* octets from the start of the header to the checksum */
+    uint8_t size; /* octets of the checksum: 2, or 4 for a CRC */
+    uint8_t optional;
+    uint8_t pseudo; /* 1: with the pseudo header of the IP header in front */
+    uint8_t protocol; /* the number of these headers in a pseudo header */
+    uint8_t reserved[3];
+} encap_cover;
+
 /* --- options --------------------------------------------------------------- */
 
 enum encap_options { ENCAP_OPTIONS_GENEVE, ENCAP_OPTIONS_TLV, ENCAP_OPTIONS_IPV6 };

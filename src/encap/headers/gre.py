@@ -61,7 +61,7 @@ class GRE(Header):
     flags: the 13 bits in front of the version; 0x1000 C, 0x0800 R, 0x0400 K, 0x0200 S
     version: 0, or 1 for PPTP (RFC 2637 section 4.1)
     protocol: EtherType of what follows
-    checksum: of header and payload, without a pseudo header; there when C or R is set
+    checksum: of header and payload, without a pseudo header; there when C or R is set, valid with C
     offset: of the current source route (RFC 1701); reserved and 0 without R
     key: which flow, or tenant: NVGRE keeps vsid and flow_id in it, PPTP payload_len and call_id
     seq: sequence number
@@ -78,7 +78,9 @@ class GRE(Header):
     flags: Annotated[int, Bits(13)] = 0
     version: U3 = 0
     protocol: Annotated[int | None, Bits(16), Next("ethertype")] = None
-    checksum: Annotated[int | None, Bits(16), WITH_CHECKSUM, Checksum("rest")] = None
+    checksum: Annotated[
+        int | None, Bits(16), WITH_CHECKSUM, Checksum("rest", valid=("flags", C))
+    ] = None
     offset: Annotated[int | None, Bits(16), WITH_CHECKSUM] = None
     key: Annotated[int | None, Bits(32), when_bit("flags", K)] = None
     seq: Annotated[int | None, Bits(32), when_bit("flags", S)] = None
