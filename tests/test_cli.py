@@ -14,7 +14,8 @@ import pytest
 
 import encap
 from encap import cli
-from encap.cli import app, arguments, survey
+from encap.cli import arguments, survey
+from encap.cli.commands.decap import Tunnel
 from encap.decapsulate import TUNNELS
 from encap.names import GROUPS, OF_PACKETS, parse_name
 from encap.registry import HEADERS, header_class
@@ -117,7 +118,7 @@ def test_wrong_words(
 
 
 def test_a_kind_of_tunnel_that_there_is_not(run: Run) -> None:
-    kinds = ", ".join(repr(str(kind)) for kind in app.Tunnel)
+    kinds = ", ".join(repr(str(kind)) for kind in Tunnel)
     assert run("decap", "a", "b", "--tunnel", "vxlna") == (
         2, "", f"encap: Invalid value for '--tunnel': 'vxlna' is not one of {kinds}.\n",
     )  # fmt: skip
@@ -159,12 +160,16 @@ def test_a_file_that_is_wrong_before_its_first_packet(run: Run, tmp_path: Path) 
     assert [entry.name for entry in tmp_path.iterdir()] == ["wrong.pcap"]
 
 
+def forget_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("encap.cli.")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_the_extras(run: Run, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == missing]:
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("app", "info", "decap", "show", "progress"):
-        monkeypatch.delitem(sys.modules, f"encap.cli.{name}", raising=False)
+    forget_the_command_line(monkeypatch)
     monkeypatch.setitem(sys.modules, missing, None)
     status, out, err = run("info", OVERLAY)
     assert (status, out) == (2, "")
@@ -173,7 +178,7 @@ def test_without_the_extras(run: Run, missing: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_other_modules_that_are_missing_are_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "encap.cli.app")
+    forget_the_command_line(monkeypatch)
     monkeypatch.setitem(sys.modules, "enum", None)
     with pytest.raises(ModuleNotFoundError, match="enum"):
         cli.main(["--version"])
@@ -211,7 +216,7 @@ def test_version_and_help(run: Run) -> None:
 
 
 def test_tunnels_are_those_of_the_library() -> None:
-    assert {tunnel.value for tunnel in app.Tunnel} == set(TUNNELS)
+    assert {tunnel.value for tunnel in Tunnel} == set(TUNNELS)
     assert set(arguments.NO_IDS) == set(TUNNELS) - set(survey.WITH_ID)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from encap.errors import FieldError
 from encap.registry import checked_ports
 
-__all__ = ["Wish", "check", "depth", "ids", "link", "ports"]
+__all__ = ["Target", "Wish", "depth", "ids", "ports", "target", "wish"]
 
 NO_IDS = ("ipip", "sit", "ip6tnl")
 LARGEST_ID = (1 << 32) - 1
@@ -25,6 +25,17 @@ class Wish:
     depth: int | str = 1
     keep: bool = False
     ports: dict[int, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The capture to write: OUT, and the options of `encap.create` that say how."""
+
+    path: str
+    format: str | None = None
+    link: str | None = None
+    src: str | None = None
+    dst: str | None = None
 
 
 def ports(texts: Iterable[str] | None) -> dict[int, str | None]:
@@ -66,21 +77,37 @@ def depth(text: str) -> int | str:
     return number or text
 
 
-def link(name: str | None, src: str | None, dst: str | None) -> dict[str, str | None]:
-    """The options of `encap.create` that say what every packet begins with."""
-    if name == "ethernet" and not (src and dst):
+def wish(
+    kind: str | None,
+    id_: Iterable[str] | None,
+    depth_: str,
+    *,
+    keep: bool,
+    port: Iterable[str] | None,
+) -> Wish:
+    """What `decap` was asked for."""
+    asked = Wish(kind, ids(id_), depth(depth_), keep, ports(port))
+    if asked.ids and kind in NO_IDS:
+        raise FieldError(f"--id: tunnels of kind {kind} have no id")
+    return asked
+
+
+def target(
+    path: str,
+    format_: str | None = None,
+    link: str | None = None,
+    src: str | None = None,
+    dst: str | None = None,
+) -> Target:
+    """OUT, and what was said of it."""
+    if link == "ethernet" and not (src and dst):
         raise FieldError("--link ethernet needs --src and --dst, the MAC addresses to write")
-    if name != "ethernet" and (src or dst):
+    if link != "ethernet" and (src or dst):
         raise FieldError("--src and --dst are for --link ethernet")
-    return {"link": name, "src": src, "dst": dst}
-
-
-def check(wish: Wish, out: str) -> None:
-    """FieldError for what can never be done."""
-    if wish.ids and wish.kind in NO_IDS:
-        raise FieldError(f"--id: tunnels of kind {wish.kind} have no id")
-    if out == "-" and sys.stdout.isatty():
+    if path == "-" and sys.stdout.isatty():
         raise FieldError("a capture is not written to a terminal: give a file, or a pipe")
+    # Members of enumerations are texts, but not plain ones.
+    return Target(path, format_ and str(format_), link and str(link), src, dst)
 
 
 def _number(text: str, most: int) -> int | None:

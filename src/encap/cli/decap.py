@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from encap.capture import Sink, create
-from encap.cli.arguments import Wish
-from encap.cli.progress import Input
+from encap.cli.arguments import Target, Wish
+from encap.cli.output import LEFT_OUT, Output
 from encap.cli.verdicts import hides_tunnel, verdicts
 from encap.cli.words import count
-from encap.cli.writing import Writing
-from encap.errors import CaptureError
 from encap.packets import Packets
 from encap.walk import KINDS, Status
 
@@ -46,17 +38,14 @@ class Tally:
     unseen: Counter[str] = field(default_factory=Counter)
 
 
-def decap(path: str, out: str, wish: Wish, **options: Any) -> int:
-    """Writes what the tunnels of `path` carry to `out`; the exit status."""
+def decap(path: str, target: Target, wish: Wish) -> int:
+    """Writes what the tunnels of `path` carry to `target`; the exit status."""
     tally = Tally()
-    with Input(path) as source:
-        with _named(out):
-            sink = _create(out, source, **options)
-        with sink, Writing(sink, partial(_write, sink, out)) as writing:
-            for packets in source.batches():
-                writing.put(unwrap(packets, wish, tally))
-    _print_summary(sink, source, wish, tally)
-    return 1 if source.failure or tally.unseen or sink.summary.left_out else 0
+    with Output(path, target, wish.ports) as output:
+        for packets in output.batches():
+            output.put(unwrap(packets, wish, tally))
+    _explain_all(output, wish, tally)
+    return output.finish(f"{tally.decapsulated:,} decapsulated")
 
 
 def unwrap(packets: Packets, wish: Wish, tally: Tally) -> Packets:
@@ -64,25 +53,21 @@ def unwrap(packets: Packets, wish: Wish, tally: Tally) -> Packets:
 
     By one thread: the batch is in the cache of this core, and the other one writes.
     """
-    bound = packets.with_ports(wish.ports) if wish.ports else packets
-    foreign = _of_other_ids(bound, wish) if wish.ids else None
+    foreign = _of_other_ids(packets, wish) if wish.ids else None
     if foreign is not None and not foreign.any():
         foreign = None
-    others = "keep" if wish.keep else "drop"
-    if foreign is None:
-        inner = bound.decap(wish.kind, wish.depth, others, threads=1)
-    elif wish.keep:
-        inner = _restored(bound, bound.decap(wish.kind, wish.depth, others, threads=1), foreign)
-    else:
-        bound = bound[~foreign]
-        inner = bound.decap(wish.kind, wish.depth, others, threads=1)
-    left = _left(bound, inner, foreign if wish.keep else None)
     tally.packets += len(packets)
-    tally.empty += _empty(bound, inner)
     if foreign is not None:
         tally.others[OTHER_ID] += int(np.count_nonzero(foreign))
+        if not wish.keep:
+            packets, foreign = packets[~foreign], None
+    inner = packets.decap(wish.kind, wish.depth, "keep" if wish.keep else "drop", threads=1)
+    if foreign is not None:
+        inner = _restored(packets, inner, foreign)
+    left = _left(packets, inner, foreign)
+    tally.empty += _empty(packets, inner)
     if left.size:
-        _explain(bound, left, wish, tally)
+        _explain(packets, left, wish, tally)
     tally.decapsulated = tally.packets - tally.others.total() - tally.unseen.total()
     return inner
 
@@ -106,14 +91,12 @@ def _of_other_ids(packets: Packets, wish: Wish) -> Mask:
 
 def _restored(packets: Packets, inner: Packets, mask: Mask) -> Packets:
     """`inner`, which has every row of `packets`, with the rows of `mask` as they were."""
-    return Packets._make(
-        packets.data,
-        np.where(mask, packets.starts, inner.starts),
-        np.where(mask, packets.lengths, inner.lengths),
+    return packets._derived(
+        data=packets.data,
+        starts=np.where(mask, packets.starts, inner.starts),
+        lengths=np.where(mask, packets.lengths, inner.lengths),
         wire_lengths=np.where(mask, packets.wire_lengths, inner.wire_lengths),
-        times=packets.times,
         linktypes=np.where(mask, packets.linktypes, inner.linktypes),
-        ports=packets._ports,
     )
 
 
@@ -148,75 +131,15 @@ def _explain(packets: Packets, rows: npt.NDArray[np.int64], wish: Wish, tally: T
         tally.others[f"in no {wish.kind or 'tunnel'}"] += len(rows) - len(unseen)
 
 
-def _create(out: str, source: Input, **options: Any) -> Sink:
-    try:
-        return create(out, like=source.source, **options)
-    except CaptureError as error:
-        # An argument of the library is an option of the same name here.
-        raise CaptureError(str(error).replace("format=", "--format ")) from error
-
-
-def _write(sink: Sink, out: str, packets: Packets) -> None:
-    with _named(out):
-        _write_or_advise(sink, packets)
-
-
-def _write_or_advise(sink: Sink, packets: Packets) -> None:
-    """Write a batch; what does not fit a pcap file is refused with the ways out."""
-    try:
-        sink.write(packets)
-    except CaptureError as error:
-        kinds = set(np.unique(packets.linktypes).tolist()) | set(sink.linktypes)
-        if len(kinds) < 2:
-            raise
-        found = ", ".join(str(kind) for kind in sorted(kinds))
-        raise CaptureError(
-            f"a pcap file has one link type, the packets to write have several ({found}): write"
-            " a .pcapng file (--format pcapng for standard output), or give --link ethernet"
-            " --src MAC --dst MAC, or --link raw"
-        ) from error
-
-
-@contextmanager
-def _named(out: str) -> Iterator[None]:
-    """Errors of the output file have its own name, not that of the one that becomes it."""
-    name = "standard output" if out == "-" else out
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), name) from error
-    except CaptureError as error:
-        raise CaptureError(f"{name}: {error}") from error
-
-
-def _print_summary(sink: Sink, source: Input, wish: Wish, tally: Tally) -> None:
-    """What was done, on standard error."""
-    written = sink.summary
-    parts = [
-        f"{count(tally.packets, 'packet')} read",
-        f"{tally.decapsulated:,} decapsulated",
-        f"{written.packets:,} written ({count(written.octets, 'octet')})",
-    ]
-    lines = [", ".join(parts)]
+def _explain_all(output: Output, wish: Wish, tally: Tally) -> None:
+    """For the summary: what became of the packets that no inner one was written of."""
     if tally.empty:
-        lines.append(f"empty: {count(tally.empty, 'inner packet')} of 0 octets")
-    fate = "kept as they are" if wish.keep else "left out"
-    for title, reasons in (
-        (fate, tally.others),
-        (f"{fate}, though a tunnel may be in them", tally.unseen),
-        ("not written", Counter(written.left_out)),
-    ):
-        if reasons:
-            parts = [f"{reason} ({number:,})" for reason, number in reasons.most_common()]
-            lines.append(f"{title}: {', '.join(parts)}")
+        output.remark(f"empty: {count(tally.empty, 'inner packet')} of 0 octets")
+    fate = "kept as they are" if wish.keep else LEFT_OUT
+    output.count(fate, tally.others, as_told=True)
+    output.count(f"{fate}, though a tunnel may be in them", tally.unseen)
     if tally.others[OTHER_ID] and wish.kind is None:
-        lines.append(
+        output.remark(
             "--id is that of the outermost tunnel: give --tunnel KIND for that of the outermost one"
             " of a kind"
         )
-    if source.failure:
-        lines.append(str(source.failure))
-    for line in lines:
-        print("encap:", line, file=sys.stderr)
