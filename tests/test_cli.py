@@ -72,7 +72,8 @@ def vxlan(vni: int = 42, dport: int = 4789) -> encap.Packet:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["frob"], "No such command"),
+        (["frob"], "No such command 'frob'. `encap --help` lists those that there are."),
+        (["overlay.pcap"], "`encap --help` lists"),
         (["info"], "Missing argument"),
         (["info", "a", "b"], "unexpected extra argument"),
         (["info", "a", "--frob"], "No such option"),
@@ -213,6 +214,7 @@ def test_version_and_help(run: Run) -> None:
         status, text, _ = run(command, "--help")
         assert status == 0
         assert ("--port" in text) == (command != "fields")
+        assert run(command, "-h") == (0, text, "")
 
 
 def test_tunnels_are_those_of_the_library() -> None:

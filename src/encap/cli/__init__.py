@@ -46,7 +46,10 @@ def _main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except COMPLAINT as wrong:
         # What pydantic puts in front, which some versions of typer read options with.
-        return complain(wrong.format_message().replace("Value error, ", ""))
+        message = wrong.format_message().replace("Value error, ", "")
+        if message.startswith("No such command") and "Did you mean" not in message:
+            message += " `encap --help` lists those that there are."
+        return complain(message)
     except BrokenPipeError:
         return _reader_gone()
     except OSError as error:

@@ -19,7 +19,6 @@ __all__ = ["COMPLAINT", "app", "run"]
 # click's own exception, wherever the typer at hand keeps click.
 COMPLAINT: Any = typer.BadParameter.__mro__[2]
 
-
 app = typer.Typer(
     name="encap",
     help="Packets out of tunnels: what a capture holds, and what its tunnels carry.",
@@ -30,6 +29,7 @@ app = typer.Typer(
         " handled; 2 it could not be done; 141 the reader of the output has gone."
     ),
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
 
