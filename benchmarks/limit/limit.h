@@ -19,6 +19,13 @@ typedef struct limit_record {
     uint32_t unused;
 } limit_record;
 
+/* What is put before each packet: 50 octets of Ethernet, IPv4, UDP and VXLAN, whose lengths, IPv4
+ * id, checksums and source port are 0; and the VNI of each. */
+typedef struct limit_tunnel {
+    const uint8_t *headers;
+    const uint32_t *vnis;
+} limit_tunnel;
+
 void limit_copy(const uint8_t *data, uint64_t size, uint8_t *out);
 
 /* Outer and inner headers of the first `count` packets; the cache lines of the packet
@@ -28,6 +35,18 @@ void limit_walk(const limit_batch *batch, uint64_t count, uint64_t ahead, limit_
 /* Inner packets, back to back; returns their octets. `out` is as large as the batch's data. */
 uint64_t limit_decap(const limit_batch *batch, uint64_t ahead, uint8_t *out, uint64_t out_size,
                      int64_t *starts, uint32_t *lengths);
+
+/* Packets in VXLAN, back to back: lengths filled in, row numbers as IPv4 ids, a source port for
+ * each flow, the IPv4 checksum, and for `summed` that of UDP, summed while copying. Returns their
+ * octets. */
+uint64_t limit_encap(const limit_batch *batch, const limit_tunnel *tunnel, uint64_t ahead,
+                     uint8_t *out, uint64_t out_size, int64_t *starts, uint32_t *lengths);
+uint64_t limit_encap_summed(const limit_batch *batch, const limit_tunnel *tunnel, uint64_t ahead,
+                            uint8_t *out, uint64_t out_size, int64_t *starts, uint32_t *lengths);
+
+/* Bits of the outer and inner IPv4 addresses turned round in `data`, which is what the batch
+ * lies over; the checksums of IPv4, TCP and UDP that are there follow. */
+void limit_rewrite(const limit_batch *batch, uint64_t ahead, uint32_t mask, uint8_t *data);
 
 /* Internet checksums of all packets, by multiplying and adding words or by widening them. */
 void limit_checksums_madd(const limit_batch *batch, uint16_t *sums);
