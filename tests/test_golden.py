@@ -12,26 +12,10 @@ from itertools import count
 import golden
 import numpy as np
 import pytest
+from golden import APART, CLOSED, TAGGED, TUNNELS, joined, ports, without
 
 import encap
 
-CLOSED = {
-    **dict.fromkeys(
-        (name for name in golden.INDEX if name.startswith("esp_")), "encrypted: a walk ends at esp"
-    ),
-    **dict.fromkeys(("gue_ipip", "gue_ipip_csum", "gue_sit"), "GUE has a header of its own"),
-    "gue_ipip_remcsum": "remote checksum offload changes octets on the way",
-    "vxlan_remcsum": "remote checksum offload changes octets on the way",
-    **dict.fromkeys(("l2tp_ip", "l2tp_udp"), "L2TPv3 has a header of its own"),
-    "dirty_vxlan": "the receiver's tap saw segments joined that were apart on the wire",
-}
-"""Tunnels that a walk does not enter, or whose captures cannot be equal."""
-APART = {
-    "dev_": "devices, not tunnels",
-    "ecn_decap_": "the receiver rewrites the ECN bits of what it delivers",
-    "malformed_": "hand-made frames: what a kernel refuses is no matter of decapsulation",
-}
-"""Scenarios of another kind, by how their names begin."""
 REFUSED = {
     "vxlan6": (2, 2), "vxlan6_zerocsum": (2, 2), "vxlan_df_set": (1, 0),
     "routed_gre": (7, 0), "routed_ipip": (6, 0), "routed_ipip_nopmtudisc": (9, 0),
@@ -48,65 +32,6 @@ FRAGMENTED = {
     "vxlan_udpcsum", "vxlan_vlan",
 }  # fmt: skip
 """Scenarios whose outer packets were fragmented: joined here before they are decapsulated."""
-
-TAGGED = {
-    "dirty_vlan": [5], "vlan_8021q": [5], "vlan_8021q_0": [0], "vlan_8021ad": [100],
-    "vlan_qinq": [100, 5],
-}  # fmt: skip
-"""Scenarios of VLAN devices, and the ids that they push, the outermost first."""
-TUNNELS = [
-    name
-    for name, entry in golden.INDEX.items()
-    if "outer" in entry["captures"] and name not in TAGGED and name not in CLOSED
-]
-
-
-def ports(name: str) -> dict[int, str]:
-    """UDP ports of the scenario, where they say what follows."""
-    entry = golden.INDEX[name]
-    if name.startswith("fou_"):
-        return {entry["port"]: "gre" if entry["kind"] == "gre" else "ipip"}
-    if entry["kind"] in {"vxlan", "geneve"}:
-        return {entry["port"]: "gpe" if name == "vxlan_gpe" else entry["kind"]}
-    return {}
-
-
-def joined(packets: encap.Packets) -> encap.Packets:
-    """The same frames, fragments of an outer IPv4 datagram joined where the last one was.
-
-    Ethernet without tags; on its own here, so that nothing of the library proves itself.
-    """
-    if not (packets.linktypes == 1).all():
-        return packets
-    parts: dict[bytes, dict[int, bytes]] = {}
-    frames = []
-    for frame in packets:
-        if frame[12:14] == b"\x08\x00" and int.from_bytes(frame[20:22], "big") & 0x3FFF:
-            key = frame[18:20] + frame[26:34] + frame[23:24]
-            field, header = int.from_bytes(frame[20:22], "big"), frame[:34]
-            total = int.from_bytes(frame[16:18], "big")
-            parts.setdefault(key, {})[(field & 0x1FFF) * 8] = frame[34 : 14 + total]
-            if field & 0x2000:
-                continue
-            body = b"".join(octets for _, octets in sorted(parts.pop(key).items()))
-            size = (20 + len(body)).to_bytes(2, "big")
-            frame = header[:16] + size + header[18:20] + b"\0\0" + header[22:] + body  # noqa: PLW2901
-        frames.append(frame)
-    assert not parts, "a fragment is missing"
-    return encap.Packets.from_frames(frames)
-
-
-def without(frames: list[bytes], kept: list[bytes]) -> list[bytes]:
-    """The frames that stand between those of `kept`, which are among them in order."""
-    wanted, left = iter(kept), []
-    ahead = next(wanted, None)
-    for frame in frames:
-        if frame == ahead:
-            ahead = next(wanted, None)
-        else:
-            left.append(frame)
-    assert ahead is None, "not a part in the same order"
-    return left
 
 
 def directions(name: str) -> list[tuple[encap.Packets, list[bytes], list[bytes]]]:
