@@ -126,7 +126,7 @@ class Hosts:
     def under(self, host: str, remote: str) -> tuple[str, str, str | None]:
         """How the host reaches an address: its device, that device's own address, the MAC there."""
         routes = self.matches(rf"{host}: ip route add (\S+)/24 via (\S+)")
-        gateways = {network: gateway for network, gateway in routes}  # noqa: C416  mypy: pairs
+        gateways = dict(routes)
         hop = gateways.get(network_of(remote) + "0", remote)
         for (owner, device), own in self.addresses.items():
             if owner == host and network_of(own) == network_of(hop):
