@@ -13,6 +13,7 @@
 #include "core/parse.c"
 #include "core/flow.c"
 #include "core/columns.c"
+#include "core/flow_hash.c"
 #include "core/covers.h"
 #include "core/options.c"
 #include "core/implementation.c"

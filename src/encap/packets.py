@@ -468,6 +468,47 @@ class Packets:
 
         return decap(self, kind, depth, others, ports=ports, threads=threads, out=out)
 
+    def flow_hash(
+        self,
+        layer: str = "innermost",
+        *,
+        algorithm: str = "fast",
+        key: bytes | None = None,
+        symmetric: bool = False,
+        l4: bool = True,
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+        out: Uint32s | None = None,
+    ) -> Uint32s:
+        """uint32[n]: a hash of each packet's flow, the same for all packets of one.
+
+        layer: whose flow. "innermost" is that of the last IP header, or of an Ethernet header
+            behind it; `ip`, `inner.ip`, `outer.ipv6`, `ipv4[1]`, `eth[-1]` name one. Packets
+            without such a header have 0.
+        algorithm: "fast", or "toeplitz" as network cards compute it (RSS), for which a packet
+            without IP has 0.
+        key: 40 octets or more for Toeplitz; that of Microsoft's verification suite where None.
+        symmetric: both directions of a conversation have the same hash.
+        l4: ports of TCP, UDP and SCTP count; they never do in fragments.
+        ports, threads: see `parse`.  out: uint32 array to write to.
+
+        The fast hash covers addresses, IP protocol and ports, and without IP the MAC addresses
+        and the EtherType. It is the same on every machine and is not keyed.
+        """
+        from encap.flow import flow_hash
+
+        return flow_hash(
+            self,
+            layer,
+            algorithm=algorithm,
+            key=key,
+            symmetric=symmetric,
+            l4=l4,
+            ports=ports,
+            threads=threads,
+            out=out,
+        )
+
 
 def _frame(frame: object) -> bytes:
     """The octets of one frame; a number is no frame, though `bytes` would make one of it."""

@@ -206,6 +206,25 @@ typedef struct encap_entropy {
     uint32_t fold; /* enum encap_fold */
 } encap_entropy;
 
+/* Which hash of a flow. */
+typedef struct encap_flow_wanted {
+    const uint32_t *toeplitz; /* NULL: the fast one. Else 36 times 256 words: what each value of
+                               * each input octet adds */
+    uint32_t ports; /* 1: those of the transport count, 0: addresses and protocol alone */
+    uint32_t symmetric; /* 1: both directions give the same fast hash */
+} encap_flow_wanted;
+
+/* out[row] for rows [begin, end): the hash of the innermost flow, or with a `column` of the form
+ * ENCAP_SLOT that of the header which it means, 0 where there is none. `slots` has room for one
+ * entry for each of paths->capacity paths; both are needed for a column alone. */
+void encap_flow_hash(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
+                     uint64_t end, const encap_flow_wanted *wanted, const encap_column *column,
+                     encap_paths *paths, int8_t *slots, uint32_t *out);
+
+/* out[i]: the source port that encapsulation makes of hashes[i], for i in [begin, end). */
+void encap_entropy_ports(const uint32_t *hashes, uint64_t begin, uint64_t end,
+                         const encap_entropy *how, uint16_t *out);
+
 /* --- what checksums cover --------------------------------------------------- */
 
 enum encap_covers {

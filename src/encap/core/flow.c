@@ -95,15 +95,28 @@ INLINE flow flow_of_eth(const uint8_t *frame, uint32_t size, const encap_layers 
     return header ? (flow){header, 6, load_be16(header + 12), 0} : NO_FLOW;
 }
 
+INLINE flow flow_of_slot(const uint8_t *frame, uint32_t size, const encap_layers *layers,
+                         uint32_t slot)
+{
+    switch (layers->kind[slot]) {
+    case ENCAP_IPV4:
+    case ENCAP_IPV6:
+        return flow_of_ip(frame, size, layers, slot);
+    case ENCAP_ETH:
+        return flow_of_eth(frame, size, layers, slot);
+    default:
+        return NO_FLOW;
+    }
+}
+
 /* The innermost flow: of the last IP header, or of an Ethernet header behind it. */
 INLINE flow innermost_flow(const uint8_t *frame, uint32_t size, const encap_layers *layers)
 {
-    for (uint32_t slot = layers->count < ENCAP_MAX_LAYERS ? layers->count : ENCAP_MAX_LAYERS;
-         slot--;) {
-        if (layers->kind[slot] == ENCAP_IPV4 || layers->kind[slot] == ENCAP_IPV6)
-            return flow_of_ip(frame, size, layers, slot);
-        if (layers->kind[slot] == ENCAP_ETH)
-            return flow_of_eth(frame, size, layers, slot);
+    uint32_t slot = layers->count < ENCAP_MAX_LAYERS ? layers->count : ENCAP_MAX_LAYERS;
+    while (slot--) {
+        const uint32_t kind = layers->kind[slot];
+        if (kind == ENCAP_IPV4 || kind == ENCAP_IPV6 || kind == ENCAP_ETH)
+            return flow_of_slot(frame, size, layers, slot);
     }
     return NO_FLOW;
 }

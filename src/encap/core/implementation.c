@@ -19,6 +19,9 @@ typedef struct implementation {
     uint64_t (*decap)(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
                       uint64_t end, const encap_wanted *wanted, uint64_t at,
                       const encap_unwrapped *out);
+    void (*flow_hash)(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
+                      uint64_t end, const encap_flow_wanted *wanted, const encap_column *column,
+                      encap_paths *paths, int8_t *slots, uint32_t *out);
 } implementation;
 
 /* The kernels of one variant, and its row of the table. */
@@ -65,12 +68,19 @@ typedef struct implementation {
         const encap_wanted *wanted, uint64_t at, const encap_unwrapped *out)                       \
     {                                                                                              \
         return unwrap_rows(batch, rules, begin, end, wanted, at, out, copy_##variant);             \
+    }                                                                                              \
+    ATTRIBUTES static void variant##_flow_hash(                                                    \
+        const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,          \
+        const encap_flow_wanted *wanted, const encap_column *column, encap_paths *paths,           \
+        int8_t *slots, uint32_t *out)                                                              \
+    {                                                                                              \
+        hash_rows(batch, rules, begin, end, wanted, column, paths, slots, variant##_rows, out);    \
     }
 
 #define ROW(variant)                                                                               \
-    {#variant,          variant##_supported, variant##_sum,     variant##_copy_sum,                \
-     variant##_copy,    variant##_checksums, variant##_compact, variant##_rows,                    \
-     variant##_columns, variant##_decap}
+    {#variant,          variant##_supported, variant##_sum,      variant##_copy_sum,               \
+     variant##_copy,    variant##_checksums, variant##_compact,  variant##_rows,                   \
+     variant##_columns, variant##_decap,     variant##_flow_hash}
 
 KERNELS(generic, )
 
@@ -221,4 +231,13 @@ uint64_t encap_decap(const encap_batch *batch, const encap_rules *rules, uint64_
     if (!rows_exist(batch, begin, end))
         return 0;
     return current_implementation()->decap(batch, rules, begin, end, wanted, at, out);
+}
+
+void encap_flow_hash(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
+                     uint64_t end, const encap_flow_wanted *wanted, const encap_column *column,
+                     encap_paths *paths, int8_t *slots, uint32_t *out)
+{
+    if (rows_exist(batch, begin, end))
+        current_implementation()->flow_hash(batch, rules, begin, end, wanted, column, paths, slots,
+                                            out);
 }
