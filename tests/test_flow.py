@@ -26,7 +26,7 @@ from encap import (
     IPv6,
     Packets,
 )  # fmt: skip
-from encap.flow import FORMULAS, RSS_KEY, SYMMETRIC_KEY, SourcePorts, source_ports
+from encap.flow import FORMULAS, RSS_KEY, SYMMETRIC_KEY, SourcePorts, source_ports, spread
 from encap.implementations import implementation, implementations
 
 EXTENSIONS = {"hopopt", "routing", "fragment", "dstopts", "ah"}
@@ -514,3 +514,56 @@ def test_hashes_of_wrong_types() -> None:
     for wrong in ([1], np.zeros(1, np.int64), np.zeros((1, 1), np.uint32), None):
         with pytest.raises(TypeError):
             source_ports(wrong)
+
+
+# --- how evenly they spread ---------------------------------------------------------------------
+
+
+def test_many_flows_spread_as_chance_would() -> None:
+    found = spread(many_flows(50_000).flow_hash())
+    assert (found.packets, found.flows, found.available) == (50_000, 50_000, 16384)
+    assert abs(found.deviation) < 4
+    assert found.used == pytest.approx(found.expected_used, rel=0.01)
+    assert found.mean_flows == pytest.approx(50_000 / 16384)
+    assert found.fullest_flows == found.fullest_packets < 20
+    assert (found.split, found.outside) == (0, 0)
+
+
+def test_what_a_spread_counts() -> None:
+    """Three flows of two, one and three packets; the last has two ports, one out of range."""
+    values = np.array([5, 5, 6, 7, 7, 7], np.uint32)
+    ports = np.array([100, 100, 100, 101, 101, 7], np.uint16)
+    found = spread(values, (100, 103), ports)
+    assert (found.packets, found.flows, found.available, found.used) == (6, 3, 4, 2)
+    assert (found.fullest, found.fullest_flows, found.fullest_packets) == (100, 2, 3)
+    assert (found.split, found.outside) == (1, 1)
+    assert found.mean_flows == 0.75
+    assert found.chi_square == pytest.approx((2 - 0.75) ** 2 / 0.75 + 1 / 12 + 2 * 0.75)
+    assert found.expected_used == pytest.approx(4 * (1 - 0.75**3))
+
+
+def test_a_crowded_port_and_flows_in_turn_are_seen() -> None:
+    values = np.arange(4000, dtype=np.uint32)
+    crowded = spread(values, (0, 99), np.minimum(values % 400, 99).astype(np.uint16))
+    dealt = spread(values, (0, 99), (values % 100).astype(np.uint16))
+    assert crowded.deviation > 100
+    assert dealt.chi_square == 0
+    assert dealt.deviation < -5
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("sport", [(5, 5), (5, 6), "flow"], ids=str)
+def test_few_flows(count: int, sport: str | tuple[int, int]) -> None:
+    found = spread(np.arange(count, dtype=np.uint32) << 31, sport)
+    assert found.flows == found.packets == count
+    assert (found.fullest is None) == (count == 0)
+    assert found.expected_used <= max(count, 0)
+
+
+def test_wrong_ports() -> None:
+    values = np.zeros(2, np.uint32)
+    for wrong in ([1, 2], np.zeros(2, np.uint32)):
+        with pytest.raises(TypeError):
+            spread(values, "flow", wrong)
+    with pytest.raises(FieldError):
+        spread(values, "flow", np.zeros(3, np.uint16))

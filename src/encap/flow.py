@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import expm1, log1p, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from encap import memory
-from encap._lib import Batch, ffi, lib, pointer, spread, take_out
+from encap._lib import Batch, ffi, lib, pointer, take_out
+from encap._lib import spread as over_threads
 from encap.columns import slot_column
 from encap.errors import FieldError
 from encap.walk import KINDS, PathTable, port_rules
@@ -26,8 +28,10 @@ from encap.walk import KINDS, PathTable, port_rules
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["FORMULAS", "RSS_KEY", "SYMMETRIC_KEY", "SourcePorts", "entropy", "flow_hash"]
-__all__ += ["source_ports"]
+__all__ = [
+    "FORMULAS", "RSS_KEY", "SYMMETRIC_KEY", "SourcePorts", "Spread", "entropy", "flow_hash",
+    "source_ports", "spread",
+]  # fmt: skip
 
 Uint16s = npt.NDArray[np.uint16]
 Uint32s = npt.NDArray[np.uint32]
@@ -137,7 +141,7 @@ def source_ports(
     def fill(begin: int, end: int) -> None:
         lib.encap_entropy_ports(source, begin, end, how, target)
 
-    spread(fill, count, threads)
+    over_threads(fill, count, threads)
     return made
 
 
@@ -237,5 +241,108 @@ def flow_hash(
         given = (wanted, ffi.NULL if column is None else column, paths, slots, target)
         lib.encap_flow_hash(source.pointer, known, begin, end, *given)
 
-    spread(fill, rows, threads)
+    over_threads(fill, rows, threads)
     return made
+
+
+# --- evenness ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How evenly flows spread over source ports, and so over the paths of a network.
+
+    packets, flows: how many there are; flows are told apart by their hashes.
+    available, used: ports that could be used, and those that are.
+    expected_used: how many an ideal hash would use, on average over all such hashes.
+    fullest: the port with the most flows, the lowest of several; None without flows.
+    fullest_flows, fullest_packets: how many flows and packets it has.
+    mean_flows: flows a port has on average.
+    chi_square: Pearson's, over all available ports.
+    deviation: how far that is from what an ideal hash gives, in standard deviations. Up to 3 is
+        chance; far above it some ports are crowded; far below it flows were dealt out in turn.
+    split: flows seen with more than one port: their packets may overtake each other.
+    outside: packets whose port is none of the available ones.
+    """
+
+    packets: int
+    flows: int
+    available: int
+    used: int
+    expected_used: float
+    fullest: int | None
+    fullest_flows: int
+    fullest_packets: int
+    mean_flows: float
+    chi_square: float
+    deviation: float
+    split: int
+    outside: int
+
+
+def spread(
+    hashes: Uint32s,
+    sport: str | tuple[int, int] | SourcePorts = "flow",
+    ports: Uint16s | None = None,
+) -> Spread:
+    """How the flows that `hashes` tell apart spread over UDP source ports.
+
+    hashes: uint32[n], one a packet, as `Packets.flow_hash` gives.
+    sport: the ports that there are, and how one is made of a hash; see `source_ports`.
+    ports: uint16[n], the ports that the packets have in a capture, to judge who chose them;
+        `sport` then says between which ports the choice was.
+    """
+    given, known = _hashes(hashes), _formula(sport)
+    taken = source_ports(given, known) if ports is None else _ports(ports, given)
+    pairs = np.unique(given.astype(np.uint64) << np.uint64(16) | taken)
+    flows, times = np.unique(pairs >> np.uint64(16), return_counts=True)
+    within = (taken >= known.low) & (taken <= known.high)
+    members = (pairs & np.uint64(0xFFFF)).astype(np.int64)
+    members = members[(members >= known.low) & (members <= known.high)]
+    counts = np.bincount(members - known.low, minlength=len(known))
+    fullest = int(counts.argmax()) + known.low if len(members) else None
+    chi_square, deviation = _chi_square(counts)
+    return Spread(
+        packets=len(given),
+        flows=len(flows),
+        available=len(known),
+        used=int(np.count_nonzero(counts)),
+        expected_used=_expected_used(len(members), len(known)),
+        fullest=fullest,
+        fullest_flows=int(counts.max()),
+        fullest_packets=0 if fullest is None else int(np.count_nonzero(taken == fullest)),
+        mean_flows=len(members) / len(known),
+        chi_square=chi_square,
+        deviation=deviation,
+        split=int(np.count_nonzero(times > 1)),
+        outside=int(np.count_nonzero(~within)),
+    )
+
+
+def _ports(ports: object, hashes: Uint32s) -> Uint16s:
+    if not isinstance(ports, np.ndarray) or ports.dtype != np.uint16:
+        raise TypeError("ports must be an array of uint16")
+    if ports.shape != hashes.shape:
+        raise FieldError(f"{len(hashes)} hashes, ports of shape {ports.shape}", field="ports")
+    return ports
+
+
+def _expected_used(flows: int, ports: int) -> float:
+    """How many of `ports` are hit by `flows` that choose independently."""
+    if ports == 1:
+        return float(flows > 0)
+    return -ports * expm1(flows * log1p(-1 / ports))
+
+
+def _chi_square(counts: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Pearson's statistic of counts that should be equal, and its distance from the mean.
+
+    Mean and variance are exact for any number of flows, so few flows over many ports are judged
+    rightly; the usual approximation needs about five a port.
+    """
+    ports, flows = len(counts), int(counts.sum())
+    if ports == 1 or flows < 2:
+        return 0.0, 0.0
+    chi_square = float((counts.astype(np.float64) ** 2).sum()) * ports / flows - flows
+    variance = 2 * (ports - 1) * (flows - 1) / flows
+    return chi_square, (chi_square - (ports - 1)) / sqrt(variance)
