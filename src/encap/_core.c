@@ -18,3 +18,4 @@
 #include "core/options.c"
 #include "core/implementation.c"
 #include "core/capture.c"
+#include "core/kept.c"

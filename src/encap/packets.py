@@ -21,6 +21,7 @@ from encap.errors import EncapError, FieldError
 from encap.registry import checked_ports
 
 if TYPE_CHECKING:
+    from encap.capture.kept import Record
     from encap.layers import Layers
     from encap.packet import Packet
 
@@ -51,8 +52,8 @@ class Packets:
     """
 
     __slots__ = (
-        "__weakref__", "_ports", "_rows", "data", "error", "left_out", "lengths", "linktypes",
-        "starts", "times", "wire_lengths",
+        "__weakref__", "_ports", "_record", "_rows", "data", "error", "left_out", "lengths",
+        "linktypes", "starts", "times", "wire_lengths",
     )  # fmt: skip
 
     data: Octets
@@ -65,6 +66,7 @@ class Packets:
     left_out: Mapping[str, int]
     _rows: Int64s | None
     _ports: dict[int, str | None]
+    _record: Record | None  # where in a capture file the rows come from
 
     def __init__(
         self,
@@ -123,6 +125,7 @@ class Packets:
         error: EncapError | None,
         ports: dict[int, str | None],
         left_out: Mapping[str, int] = _NOTHING,
+        record: Record | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "data", data)
@@ -135,6 +138,7 @@ class Packets:
         put(self, "error", error)
         put(self, "left_out", left_out)
         put(self, "_ports", ports)
+        put(self, "_record", record)
 
     @classmethod
     def _make(
@@ -150,6 +154,7 @@ class Packets:
         error: EncapError | None = None,
         ports: dict[int, str | None] | None = None,
         left_out: Mapping[str, int] = _NOTHING,
+        record: Record | None = None,
     ) -> Packets:
         """A batch from arrays that are known to fit: what the library itself has made."""
         self = cls.__new__(cls)
@@ -164,6 +169,7 @@ class Packets:
             error=error,
             ports={} if ports is None else ports,
             left_out=left_out,
+            record=record,
         )
         return self
 
@@ -193,7 +199,11 @@ class Packets:
             error=self.error,
             ports=self._ports,
             left_out=left_out,
+            record=self._record if rows is None else self._record_of(rows),
         )
+
+    def _record_of(self, rows: Int64s) -> Record | None:
+        return None if self._record is None else self._record.select(rows)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"Packets are immutable: {name} cannot be set; see replace()")
@@ -241,6 +251,7 @@ class Packets:
                 "the batches are bound to different ports: bind them to the same with with_ports()",
                 field="ports",
             )
+        record = parts[0]._record and parts[0]._record.joined(parts)
         data = parts[0].data
         if any(part.data is not data for part in parts):
             parts = [part.compact() for part in parts]
@@ -258,6 +269,7 @@ class Packets:
             linktypes=np.concatenate([part.linktypes for part in parts]),
             error=errors[0] if errors else None,
             ports=parts[0]._ports,
+            record=record,
         )
 
     def __len__(self) -> int:
@@ -300,6 +312,7 @@ class Packets:
             rows=rows,
             error=self.error,
             ports=self._ports,
+            record=self._record_of(rows),
         )
 
     def _select_linktypes(self, index: Any, count: int) -> Uint16s:
@@ -360,6 +373,7 @@ class Packets:
             self.data, self.starts, self.lengths, error=changes.get("error", self.error), **given
         )
         object.__setattr__(made, "_ports", self._ports)
+        object.__setattr__(made, "_record", self._record)
         return made
 
     def compact(self, *, out: Octets | None = None, threads: int | None = None) -> Packets:
@@ -391,6 +405,7 @@ class Packets:
             rows=self._rows,
             error=self.error,
             ports=self._ports,
+            record=self._record and self._record.compacted(len(self), total),
         )
 
     def _ports_with(self, ports: Mapping[int, str | None] | None) -> dict[int, str | None]:
@@ -405,6 +420,7 @@ class Packets:
         made = self._select(slice(None), self.rows)
         object.__setattr__(made, "_ports", self._ports_with(ports))
         object.__setattr__(made, "_rows", self._rows)
+        object.__setattr__(made, "_record", self._record)
         return made
 
     def parse(

@@ -12,7 +12,7 @@ Nothing is read or written here, and packets are the matter of the core.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from encap.errors import CaptureError
 
@@ -20,6 +20,7 @@ PCAP_HEADER_LEN = 24
 MICROSECONDS_MAGIC = 0xA1B2C3D4
 NANOSECONDS_MAGIC = 0xA1B23C4D
 MODIFIED_MAGIC = 0xA1B2CD34
+FCS_KNOWN, FCS_WORDS = 0x0400, 0xF000
 
 SECTION_TYPE = 0x0A0D0D0A
 INTERFACE_TYPE = 1
@@ -77,19 +78,28 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class PcapHeader:
-    """The header of a pcap file."""
+    """The header of a pcap file.
+
+    flags: the upper 16 bits of the word that ends with the link type.
+    minor, zone, sigfigs: the minor version, and what was once meant to say something about time.
+    """
 
     big_endian: bool
     nanoseconds: bool
     snaplen: int
     linktype: int
-    fcs_len: int | None = None
+    flags: int = 0
+    minor: int = 4
+    zone: int = 0
+    sigfigs: int = 0
 
     @classmethod
     def parse(cls, octets: bytes) -> PcapHeader:
         """The first 24 octets of a pcap file. CaptureError for what is none."""
         for order in "><":
-            magic, major, _, _, _, snaplen, link = struct.unpack(order + "IHHIIII", octets)
+            magic, major, minor, zone, sigfigs, snaplen, link = struct.unpack(
+                order + "IHHIIII", octets
+            )
             if magic == MODIFIED_MAGIC:
                 raise CaptureError(
                     "modified pcap (magic a1b2cd34, by Kuznetzov) is not read: use editcap -F pcap",
@@ -101,15 +111,24 @@ class PcapHeader:
             raise CaptureError(f"not a capture: it begins with {octets[:4].hex()}", position=0)
         if major != 2:
             raise CaptureError(f"pcap version {major} is not known, 2 is", position=4)
-        # Bits 28 to 31 count 16-bit words of frame check sequence, where bit 26 says so.
-        fcs_len = (link >> 28) * 2 if link & 1 << 26 else None
-        nanoseconds = magic == NANOSECONDS_MAGIC
-        return cls(order == ">", nanoseconds, snaplen, link & 0xFFFF, fcs_len)
+        nanoseconds, flags = magic == NANOSECONDS_MAGIC, link >> 16
+        return cls(order == ">", nanoseconds, snaplen, link & 0xFFFF, flags, minor, zone, sigfigs)
 
     def __bytes__(self) -> bytes:
         magic = NANOSECONDS_MAGIC if self.nanoseconds else MICROSECONDS_MAGIC
-        order = ">" if self.big_endian else "<"
-        return struct.pack(order + "IHHIIII", magic, 2, 4, 0, 0, self.snaplen, self.linktype)
+        order, link = ">" if self.big_endian else "<", self.flags << 16 | self.linktype
+        fields = (magic, 2, self.minor, self.zone, self.sigfigs, self.snaplen, link)
+        return struct.pack(order + "IHHIIII", *fields)
+
+    @property
+    def fcs_len(self) -> int | None:
+        """Octets of the check sequence that ends each frame; None where that is not said."""
+        # The uppermost 4 bits count words of 16 bits, where another one says that they do.
+        return (self.flags >> 12) * 2 if self.flags & FCS_KNOWN else None
+
+    def without_fcs(self) -> PcapHeader:
+        """The same, saying nothing of check sequences."""
+        return replace(self, flags=self.flags & ~(FCS_KNOWN | FCS_WORDS))
 
     @property
     def interface(self) -> Interface:

@@ -7,6 +7,7 @@ arrays being filled. The core stops at what is rare, and it is read here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,14 @@ from encap.capture.formats import (
     parse_interface,
     section_order,
 )
+from encap.capture.kept import Frames, Likeness, Piece, Record, Section
 from encap.errors import CaptureError
+from encap.packets import Packets
 
 Octets = npt.NDArray[np.uint8]
 FIRST_ROWS = 4096
 MOST_INTERFACES = 1 << 16  # of one section: what one octet of its file may cost stays small
+MOST_DESCRIBED = 1 << 24  # octets of their descriptions, which are all kept
 
 COLUMNS: dict[str, tuple[type[np.generic], str]] = {
     "starts": (np.int64, "int64_t"),
@@ -58,9 +62,7 @@ class Decoder(ABC):
     header_len = 0
 
     def __init__(self, order: str) -> None:
-        self.order = order
-        self.interfaces: list[Interface] = []
-        self.linktypes: dict[int, None] = {}  # in order of appearance
+        self.likeness = Likeness(self.format, order)
         self.failure: CaptureError | None = None
         self.cut = False  # what is wrong is only that the file ends too early
         self.origin = 0
@@ -72,12 +74,15 @@ class Decoder(ABC):
 
     @property
     def big_endian(self) -> bool:
-        return self.order == ">"
+        return self.likeness.order == ">"
 
     @property
-    def resolution(self) -> int:
-        """Units of time a second: of the finest interface that was described."""
-        return max((interface.resolution for interface in self.interfaces), default=10**6)
+    def interfaces(self) -> list[Interface]:
+        return self.likeness.interfaces
+
+    @property
+    def linktypes(self) -> dict[int, None]:
+        return self.likeness.linktypes
 
     @property
     def position(self) -> int:
@@ -156,8 +161,11 @@ class Decoder(ABC):
             self.cut = True
             self.fail("the file is cut short")
 
-    def columns(self, *, copy: bool) -> dict[str, Any]:
-        """The rows filled so far, as arguments for `Packets._make`."""
+    def batch(self, octets: Octets, *, copy: bool, error: CaptureError | None = None) -> Packets:
+        """The rows filled so far, of the whole records in `octets`.
+
+        copy: give them arrays of their own, so that those here can be filled again.
+        """
         rows: dict[str, Any] = {name: array[: self.count] for name, array in self._arrays.items()}
         if len(self.linktypes) <= 1:
             linktype = next(iter(self.linktypes), 1)
@@ -166,7 +174,12 @@ class Decoder(ABC):
             rows = {name: array.copy() for name, array in rows.items()}
         if "linktypes" not in rows:
             rows["linktypes"] = repeated(linktype, self.count)
-        return rows
+        record = self._record(octets[: self.position], rows)
+        return Packets._make(octets, **rows, error=error, record=record)
+
+    def _record(self, octets: Octets, rows: dict[str, Any]) -> Record:
+        """Where the rows come from."""
+        return Record(self.likeness)
 
 
 class PcapDecoder(Decoder):
@@ -178,8 +191,10 @@ class PcapDecoder(Decoder):
     def __init__(self, octets: bytes) -> None:
         header = PcapHeader.parse(octets)
         super().__init__(">" if header.big_endian else "<")
+        self.likeness.header = octets
         self.interfaces.append(header.interface)
         self.linktypes[header.linktype] = None
+        self._fcs_len = header.fcs_len or 0
         self._unit_ns = 1 if header.nanoseconds else 1000
         self._limit = max(DEFAULT_SNAPLEN, min(header.snaplen, LARGEST_LEN))
 
@@ -189,6 +204,12 @@ class PcapDecoder(Decoder):
                 data, size, self.big_endian, self._unit_ns, self._limit, self._records
             )
         )
+
+    def _record(self, octets: Octets, rows: dict[str, Any]) -> Record:
+        if not self._fcs_len:
+            return super()._record(octets, rows)
+        frames = Frames(octets, rows["starts"], rows["lengths"], self._fcs_len)
+        return Record(self.likeness, frames)
 
 
 class PcapngDecoder(Decoder):
@@ -200,6 +221,27 @@ class PcapngDecoder(Decoder):
     def __init__(self, octets: bytes) -> None:
         super().__init__(section_order(octets))
         self._table = ffi.new("encap_interface[]", 8)
+        self._present = Section()  # the present one, so far as `_described` has been put into it
+        self._described: list[bytes] = []
+        self._described_len = 0
+        self._pieces = 0
+        self._begin_piece()
+
+    def _begin_piece(self) -> None:
+        """What stands before the octets that are indexed from here on."""
+        if len(self._described) > len(self._present.descriptions):
+            self._present = replace(self._present, descriptions=tuple(self._described))
+        self._before, self._passed = self._present, int(self._records.others)
+
+    def restart(self, position: int) -> None:
+        super().restart(position)
+        self._pieces += 1
+        self._begin_piece()
+
+    def _record(self, octets: Octets, rows: dict[str, Any]) -> Record:
+        inside = int(self._records.others) - self._passed
+        piece = Piece(octets, self._pieces, self.count, self._before, self._passed, inside)
+        return Record(self.likeness, piece)
 
     def _index(self, data: Any, size: int) -> int:
         return int(
@@ -236,25 +278,35 @@ class PcapngDecoder(Decoder):
         self._records.need = total
         if octets.size - at < total:
             return False
-        check_section(octets[at : at + total].tobytes(), order)
-        self.order = order
-        self.interfaces = []  # they are numbered from 0 again
+        block = octets[at : at + total].tobytes()
+        check_section(block, order)
+        self._present = Section(self._present.number + 1, order, block)
+        self._described, self._described_len = [], 0
+        self.likeness.order = order
+        self.interfaces.clear()  # they are numbered from 0 again
         self._records.position = at + total
         return True
 
     def _description(self, octets: Octets) -> bool:
         at = self.position
         total = int(self._records.need)
-        interface = parse_interface(octets[at : at + total].tobytes(), self.order)
+        block = octets[at : at + total].tobytes()
+        interface = parse_interface(block, self.likeness.order)
         number = len(self.interfaces)
         if number == MOST_INTERFACES:
             raise CaptureError(f"a section describes more than {MOST_INTERFACES} interfaces")
+        self._described_len += total
+        if self._described_len > MOST_DESCRIBED:
+            raise CaptureError(
+                f"a section describes its interfaces in more than {MOST_DESCRIBED} octets"
+            )
         if number == len(self._table):
             grown = ffi.new("encap_interface[]", 2 * number)
             ffi.memmove(grown, self._table, ffi.sizeof(self._table))
             self._table = grown
         fields = ("multiplier", "divisor", "offset", "shift", "snaplen", "linktype", "timeless")
         self._table[number] = dict(zip(fields, interface.scale(), strict=True))
+        self._described.append(block)
         self.interfaces.append(interface)
         self.linktypes[interface.linktype] = None
         self._records.position = at + total

@@ -54,7 +54,7 @@ def read(
     failure = None if decoder.failure is None else _named(decoder.failure, name)
     if failure is not None and not decoder.count and not decoder.cut:
         raise failure
-    packets = Packets._make(octets, **decoder.columns(copy=False), error=failure)
+    packets = decoder.batch(octets, copy=False, error=failure)
     return packets.with_ports(ports) if ports else packets
 
 
@@ -171,6 +171,7 @@ class Source:
             self._stream = open_reader(path)
             try:
                 self._filling = _Filling(self._stream, batch_octets)
+                self._rest: Packets | None = None  # what stands behind the last batch, at the end
                 self._decoder = self._filling.decoder
                 # The interfaces of a pcapng file stand before its packets.
                 self._filling.index()
@@ -204,8 +205,7 @@ class Source:
     @property
     def snaplen(self) -> int:
         """Octets, the most of all interfaces so far; 0 where one does not cut packets."""
-        sizes = [interface.snaplen for interface in self.interfaces]
-        return 0 if 0 in sizes else max(sizes, default=0)
+        return self._decoder.likeness.snaplen
 
     @property
     def fcs_len(self) -> int | None:
@@ -215,7 +215,7 @@ class Source:
     @property
     def resolution(self) -> int:
         """Units of time a second: of the finest interface so far."""
-        return self._decoder.resolution
+        return self._decoder.likeness.resolution
 
     @property
     def size(self) -> int | None:
@@ -237,21 +237,30 @@ class Source:
         while True:
             done = filling.ended or decoder.failure is not None
             if decoder.count and (done or filling.full or not self._stream.ready()):
-                start, columns = decoder.position, decoder.columns(copy=True)
-                yield self._bound(Packets._make(filling.octets[:start], **columns))
-                # Not before: what the last batch but one has left behind is free by now.
-                filling.move(max(self._batch_octets, filling.filled - start + 1), start)
-                decoder.restart(0)
+                yield from self._batch()
             elif done:
                 break
+            elif filling.full and decoder.position and decoder.format == "pcapng":
+                yield from self._batch()  # of blocks alone, which would be lost otherwise
             elif filling.full:
                 # One record that fills the buffer: no more is set aside than has arrived.
                 filling.move(2 * filling.octets.size, decoder.position)
                 decoder.restart(0)
             else:
                 filling.fill()
+        if self._rest is None:
+            self._rest = decoder.batch(filling.octets[: decoder.position], copy=True)
         if decoder.failure is not None:
             raise _named(decoder.failure, self._name)
+
+    def _batch(self) -> Iterator[Packets]:
+        """What has been indexed, and then a buffer for more."""
+        filling, decoder = self._filling, self._decoder
+        start = decoder.position
+        yield self._bound(decoder.batch(filling.octets[:start], copy=True))
+        # Not before: what the last batch but one has left behind is free by now.
+        filling.move(max(self._batch_octets, filling.filled - start + 1), start)
+        decoder.restart(0)
 
     def _bound(self, packets: Packets) -> Packets:
         return packets.with_ports(self._ports) if self._ports else packets

@@ -106,12 +106,11 @@ def _prepend(packets: Packets, raw: Mask, types: npt.NDArray[np.uint16], macs: b
     headers[:, :TYPE_OFFSET] = np.frombuffer(macs, np.uint8)
     headers[:, TYPE_OFFSET:] = types.astype(">u2").view(np.uint8).reshape(-1, 2)
     data[starts[raw][:, None] + np.arange(HEADER_LEN)] = headers
-    return Packets._make(
-        data,
-        starts,
-        lengths,
+    return packets._derived(
+        data=data,
+        starts=starts,
+        lengths=lengths,
         wire_lengths=packets.wire_lengths + (lengths - packets.lengths),
-        times=packets.times,
         linktypes=np.broadcast_to(np.uint16(ETHERNET), (len(packets),)),
     )
 
@@ -132,13 +131,12 @@ def to_raw(packets: Packets) -> tuple[Packets, LeftOut]:
         at += TAG_LEN
     kept, left_out = _keep(packets, good, _reasons(packets, (ETHERNET, *RAW_IP)))
     skip = skip[good]
-    made = Packets._make(
-        kept.data,
-        kept.starts + skip,
-        kept.lengths - skip,
+    made = kept._derived(
+        data=kept.data,
+        starts=kept.starts + skip,
+        lengths=kept.lengths - skip,
         # A wire length that is less than what was captured stays as it is, or becomes 0.
         wire_lengths=kept.wire_lengths - np.minimum(skip, kept.wire_lengths),
-        times=kept.times,
         linktypes=np.broadcast_to(np.uint16(RAW), (len(kept),)),
     )
     return made, left_out

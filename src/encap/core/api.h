@@ -302,6 +302,8 @@ typedef struct encap_records {
     uint32_t *wire_lengths;
     int64_t *times; /* nanoseconds; the smallest int64 is no time */
     uint16_t *linktypes; /* pcapng alone */
+    uint64_t
+        others; /* pcapng: blocks passed over, neither packets nor section or interface headers */
 } encap_records;
 
 /* Index the records of data[position, size). Call again with more octets, more
@@ -335,6 +337,82 @@ uint64_t encap_pcap_fill(const encap_batch *batch, const int64_t *times, uint64_
 uint64_t encap_pcapng_fill(const encap_batch *batch, const int64_t *times, const uint16_t *owners,
                            uint64_t owner_step, uint64_t *row, uint64_t end, int big_endian,
                            uint32_t unit_ns, uint8_t *out, uint64_t room);
+
+/* Where the blocks of a pcapng file stand, found in pieces as room allows: from `position` on. */
+typedef struct encap_blocks {
+    uint64_t position;
+    uint64_t big_endian; /* of the section at `position`; a section header there says it itself */
+    uint64_t packet_count;
+    uint64_t packet_capacity;
+    int64_t *packets;
+    uint32_t *option_lengths; /* octets of the options of each packet; NULL where not wanted */
+    uint64_t other_count;
+    uint64_t other_capacity;
+    int64_t *others; /* blocks that are no packets */
+} encap_blocks;
+
+/* MORE at the end of whole blocks, FULL, or LENGTH for what is no block. */
+int encap_blocks_find(const uint8_t *data, uint64_t size, encap_blocks *blocks);
+
+/* What an interface says that is not true of a packet that is written. */
+#define ENCAP_OWNER_SNAPLEN 1 /* how long packets are */
+#define ENCAP_OWNER_FCS 2 /* that they end with a check sequence */
+#define ENCAP_OWNER_TIME 4 /* how time is counted: in nanoseconds from 1970 then */
+
+/* An interface of the section that is written. */
+typedef struct encap_owner {
+    uint32_t number;
+    uint32_t next; /* 1 + the index among `variants` of another one made from the same; 0: none */
+    uint16_t linktype;
+    uint16_t changes; /* ENCAP_OWNER_ bits, against the one it was made from */
+    uint32_t fcs_len; /* octets that end each packet, as the interface says */
+} encap_owner;
+
+enum encap_kept_status {
+    ENCAP_KEPT_DONE,
+    ENCAP_KEPT_ROOM, /* `need` octets are wanted at the least */
+    ENCAP_KEPT_STRUCTURE, /* others[other] is a section or interface header: for the caller */
+    ENCAP_KEPT_OWNER, /* an interface is wanted: `wanted`, `wanted_linktype`, `wanted_changes` */
+    ENCAP_KEPT_WRONG /* the arrays name what is no block, or a packet is too long for one */
+};
+
+/* Packets of a pcapng file on their way to another one, with the blocks around them. */
+typedef struct encap_kept {
+    const uint8_t *octets; /* whole blocks of the file */
+    uint64_t size;
+    const int64_t *packets; /* where those of packets stand, and the others */
+    uint64_t packet_count;
+    const int64_t *others;
+    uint64_t other_count;
+    const int64_t *origins; /* which of `packets` each row was; NULL: that of its own number */
+    const encap_interface *interfaces; /* of the section as it was, and what became of them */
+    const encap_owner *owners;
+    uint64_t interface_count;
+    const encap_owner *variants;
+    uint64_t variant_count;
+    uint64_t row; /* the next one to write */
+    uint64_t end; /* and where to stop */
+    uint64_t other; /* the next one of `others` */
+    int64_t until; /* behind the rows come those that stand before this position */
+    uint64_t used; /* octets written by the last call */
+    uint64_t need;
+    uint32_t wanted;
+    uint16_t wanted_linktype;
+    uint16_t wanted_changes;
+    uint64_t written; /* rows, and the octets of their frames */
+    uint64_t written_octets;
+    uint64_t untimed; /* rows passed over, whose time cannot be written */
+    uint64_t dropped_hashes; /* options that were about other octets */
+    uint64_t dropped_flags;
+    uint64_t dropped_private; /* options and blocks that are not to be copied */
+    uint64_t dropped_blocks;
+} encap_kept;
+
+/* Rows [kept->row, kept->end) into `out`, each in a block like its own, with all blocks before
+ * it that were not written yet. Starts at `row` again with what is left; a status that is not
+ * DONE says what for. */
+int encap_kept_fill(const encap_batch *batch, const int64_t *times, int big_endian,
+                    encap_kept *kept, uint8_t *out, uint64_t room);
 
 /* --- checksums and copies --- */
 

@@ -38,6 +38,12 @@ INLINE void capture_store32(uint8_t *at, uint32_t value, int big_endian)
     memcpy(at, &stored, sizeof stored);
 }
 
+INLINE void capture_store16(uint8_t *at, uint16_t value, int big_endian)
+{
+    const uint16_t stored = big16(big_endian ? value : SWAP16(value));
+    memcpy(at, &stored, sizeof stored);
+}
+
 /* --- reading pcap -------------------------------------------------------- */
 
 INLINE int pcap_index(const uint8_t *data, uint64_t size, int big_endian, uint32_t unit_ns,
@@ -203,6 +209,8 @@ INLINE int pcapng_index(const uint8_t *data, uint64_t size, int big_endian, uint
                 return status;
         } else if (type == BLOCK_INTERFACE) {
             return ENCAP_CAPTURE_DESCRIPTION;
+        } else {
+            records->others++;
         }
         records->position = position + total;
     }

@@ -1,0 +1,78 @@
+"""A count of what stands in a pcapng file and does not come into the file that is written."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from encap.capture.blocks import OPTIONS_OF, name_of_type, says_more
+from encap.capture.formats import INTERFACE_TYPE, SECTION_TYPE
+from encap.capture.kept import Int64s, Likeness, Piece, Record
+from encap.capture.output import Tally
+
+NOT_GIVEN = "blocks around packets of batches that were not given to write"
+PACKET_OPTIONS = "options of packets"
+
+
+class Losses:
+    """Counts blocks once, whatever becomes of the batches they stand around."""
+
+    def __init__(self, tally: Tally, like: Likeness | None) -> None:
+        self._tally, self._like = tally, like
+        self._met: dict[Likeness, tuple[int, int]] = {}  # the last piece, and blocks up to its end
+
+    def last(self, likeness: Likeness) -> int:
+        """The number of the last piece of a capture that was met; -1 where there was none."""
+        return self._met.get(likeness, (-1, 0))[0]
+
+    def meet(self, likeness: Likeness, piece: Piece) -> bool:
+        """Whether the piece comes for the first time; those in between never came."""
+        number, passed = self._met.get(likeness, (-1, 0))
+        if piece.number <= number:
+            return False
+        if likeness is self._like:
+            self._tally.drop(NOT_GIVEN, piece.passed - passed)
+        self._met[likeness] = piece.number, piece.passed + piece.inside
+        return True
+
+    def lose(self, record: Record | None) -> None:
+        """Count what is lost where these rows are written without the blocks around them."""
+        if record is None or not isinstance(record.of, Piece):
+            return
+        piece, origins = record.of, record.origins
+        if self.meet(record.likeness, piece):
+            for what, count in _others(piece).items():
+                self._tally.drop(what, count)
+        self.lose_options(piece, origins)
+
+    def lose_options(self, piece: Piece, origins: Int64s | None) -> None:
+        """Count the packets whose options are lost."""
+        lens = piece.blocks.option_lens
+        lens = lens if origins is None else lens[origins]
+        self._tally.drop(PACKET_OPTIONS, int(np.count_nonzero(lens)))
+
+
+def _others(piece: Piece) -> dict[str, int]:
+    """How many blocks there are of each kind, but for packets; headers count by their options."""
+    blocks, found = piece.blocks, dict[str, int]()
+    magics = piece.octets[blocks.sections[:, None] + np.arange(8, 12)].view(">u4").ravel()
+    big = np.concatenate([[piece.before.order == ">"], magics == 0x1A2B3C4D])
+    orders = big[np.searchsorted(blocks.sections, blocks.others, side="right")]
+    heads = piece.octets[blocks.others[:, None] + np.arange(4)]
+    kinds = np.where(orders, heads.view(">u4").ravel(), heads.view("<u4").ravel())
+    for kind, count in zip(*np.unique(kinds, return_counts=True), strict=True):
+        if kind not in OPTIONS_OF:
+            name = name_of_type(int(kind))
+            found[name] = found.get(name, 0) + int(count)
+    for row in np.flatnonzero((kinds == SECTION_TYPE) | (kinds == INTERFACE_TYPE)):
+        order = ">" if orders[row] else "<"
+        if says_more(block_at(piece.octets, int(blocks.others[row]), order), order):
+            name = OPTIONS_OF[int(kinds[row])]
+            found[name] = found.get(name, 0) + 1
+    return found
+
+
+def block_at(octets: npt.NDArray[np.uint8], at: int, order: str) -> bytes:
+    """The whole block that stands at `at`."""
+    total = int.from_bytes(octets[at + 4 : at + 8].tobytes(), "big" if order == ">" else "little")
+    return octets[at : at + total].tobytes()
