@@ -31,7 +31,8 @@ FAST = [
     {"_ffi"},
     {"_lib", "implementations", "memory", "arrays"},
     {"packets", "layers", "walk", "columns", "covers", "decapsulate", "gather", "options"},
-    {"filter", "rewrite", "fragments", "flow"},
+    {"encapsulate", "native", "plan", "planning", "template_columns", "templates"}
+    | {"filter", "rewrite", "fragments", "flow"},
     {"capture"},
     {"tunnels"},
     {"devices"},

@@ -15,6 +15,7 @@
 #include "core/columns.c"
 #include "core/flow_hash.c"
 #include "core/covers.h"
+#include "core/build.c"
 #include "core/options.c"
 #include "core/implementation.c"
 #include "core/capture.c"

@@ -96,7 +96,7 @@ def _value(
     if isinstance(role, Length):
         return (header._len() if role.of == "packet" else 0) + len(body)
     if isinstance(role, Next):
-        return _number(header, role.space, follower, body, registry)
+        return number_of(header, role.space, follower, body, registry)
     if isinstance(role, Port) and role.known and follower is not None:
         return follower.number(registry, "port") or 0
     return 0
@@ -138,7 +138,7 @@ def present(header: Header, field: Field) -> bool:
     return held != field.when.negate
 
 
-def _number(
+def number_of(
     header: Header, space: str, follower: Header | None, body: bytes, registry: Registry
 ) -> int:
     """What `header` is to say when `follower` is next."""
@@ -181,13 +181,13 @@ def pseudo_sum(before: Sequence[Header], protocol: int, length: int) -> int:
     for outer in reversed(before):
         if outer.path in ("ipv4", "ipv6"):
             destination = outer._dst if final is None else final
-            return _number_of(outer._src) + _number_of(destination) + protocol + length
+            return _as_number(outer._src) + _as_number(destination) + protocol + length
         if outer.path == "routing":
             final = final or outer.final_destination()
     return 0
 
 
-def _number_of(address: int | bytes | None) -> int:
+def _as_number(address: int | bytes | None) -> int:
     """An address as it is stored, as a number; 0 for one that is open."""
     if isinstance(address, bytes):
         return int.from_bytes(address, "big")

@@ -525,6 +525,66 @@ class Packets:
             out=out,
         )
 
+    def encap(
+        self,
+        template: Packet | str | Sequence[Packet | str],
+        columns: Mapping[str, Any] | None = None,
+        *,
+        sport: Any = "flow",
+        udp_checksum: bool | None = None,
+        ttl: int | str | None = None,
+        tos: int | str | None = None,
+        ecn: str | None = None,
+        df: bool | int | str | None = None,
+        ip_id: Any = "zero",
+        seq: Any = None,
+        which: npt.ArrayLike | None = None,
+        errors: str = "raise",
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+        out: Octets | None = None,
+    ) -> Packets:
+        """The packets behind the headers of a template: row i is `bytes(template / packet i)`.
+
+        template: headers alone, a `Packet` or its text, whose open fields are filled in: lengths,
+            checksums, ports, what follows what; the last header says what each packet begins with.
+            Several templates in a list: `which` says which one a packet gets.
+        columns: values by field name of the template (`vxlan.vni`, `ipv4[1].dst`), one for all or
+            an array of one a packet: numbers, IPv4 addresses as uint32, others as uint8[n, 16] and
+            uint8[n, 6], or lists of what a constructor takes. `geneve.options` and `ipv4.options`:
+            a list, or a tuple of octets, int64 starts and uint32 lengths, as `Layers.span` gives.
+        sport: every open UDP source port: "flow" has the entropy of the packet's innermost flow,
+            in the range of RFC 7348; so have "linux", "linux-geneve", "ovs", "vpp" and a pair of
+            ports, see `encap.flow.FORMULAS`; or a number, or a column.
+        udp_checksum: None computes those that are open, True all, False writes 0 in open ones.
+        ttl, tos: of every IP header of the template: a number, or "inherit": those of the packet's
+            first IP header; 64 and 0 where it has none. None leaves what the template says.
+        ecn: "copy" takes the ECN bits of that header (RFC 6040 section 4.1, normal mode),
+            "linux" too, but writes ECT(0) for CE, whatever `tos` is.
+        df: 1 or "set", 0 or "unset", "inherit": DF of an IPv4 packet, set for IPv6.
+        ip_id: of every IPv4 header: "zero" leaves what the template says, "increment" counts on
+            from it, or a column.
+        seq: of GRE headers that have a sequence number: "increment" counts on from what the
+            template says, a number from there, or a column.
+        which: the index of its template for each packet.
+        errors: "raise" a FieldError for a packet that cannot be built, or "skip" it. What is
+            skipped is counted in `left_out`, and so are packets cut by a snap length where a
+            checksum would need what is missing, which are always left out.
+        ports, threads: see `parse`.
+        out: uint8 array that takes the octets; memory from the pool where not given.
+
+        Lengths are those on the wire, where packets are cut too. FieldError, before anything is
+        written, for a template that cannot be built, a value that does not fit its field, and a
+        column for a field that the template lacks.
+        """
+        from encap.encapsulate import encap
+
+        return encap(
+            self, template, columns, sport=sport, udp_checksum=udp_checksum, ttl=ttl, tos=tos,
+            ecn=ecn, df=df, ip_id=ip_id, seq=seq, which=which, errors=errors, ports=ports,
+            threads=threads, out=out,
+        )  # fmt: skip
+
 
 def _frame(frame: object) -> bytes:
     """The octets of one frame; a number is no frame, though `bytes` would make one of it."""

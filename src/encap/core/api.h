@@ -265,6 +265,142 @@ void encap_copy_spans(const uint8_t *data, uint64_t size, const int64_t *starts,
                       const uint32_t *lengths, uint64_t begin, uint64_t end, uint32_t width,
                       uint8_t *out);
 
+/* --- encapsulation --------------------------------------------------------- */
+
+#define ENCAP_MAX_WORDS 64
+#define ENCAP_MAX_CHECKS 16
+#define ENCAP_MAX_HOLES 4
+
+/* Where a number in a header comes from. */
+enum encap_source {
+    ENCAP_FROM_COLUMN, /* one a row */
+    ENCAP_FROM_ROW, /* the row's own number */
+    ENCAP_FROM_LENGTH, /* octets that follow: the payload's, and those of holes from `hole` on */
+    ENCAP_FROM_HOLE, /* the words of 32 bits in hole `hole` */
+    ENCAP_FROM_CRITICAL, /* 1 where hole `hole` has a Geneve option that is critical */
+    ENCAP_FROM_FLOW, /* a port with the entropy of the payload's innermost flow */
+    ENCAP_FROM_TTL, /* of the payload's first IP header, or 64 */
+    ENCAP_FROM_DSCP, /* of that header, or 0; so for those that follow */
+    ENCAP_FROM_ECN,
+    ENCAP_FROM_ECN_LINUX, /* the same, but ECT(0) in place of CE */
+    ENCAP_FROM_DF /* 1 where that header is IPv4 with DF, or IPv6 */
+};
+
+/* A piece of a word: ((the source's number + add) & mask) << shift. */
+typedef struct encap_piece {
+    const uint8_t *column; /* elements of `width` octets, as the machine counts, `stride` apart */
+    uint64_t stride;
+    uint32_t add;
+    uint32_t mask;
+    uint8_t source; /* enum encap_source */
+    uint8_t width;
+    uint8_t shift;
+    uint8_t hole;
+} encap_piece;
+
+/* Octets that differ from packet to packet. `size` is 2 or 4: a number made of pieces; 6 or 16:
+ * the octets of a column, that of its one piece; 0: a number that stands nowhere, but counts. */
+typedef struct encap_word {
+    uint32_t at; /* in the template */
+    uint32_t keep; /* the bits that no piece gives */
+    uint16_t covers; /* a bit for each checksum that it counts in */
+    uint16_t odd; /* those of them in which it stands at an odd place */
+    uint16_t first; /* of its pieces */
+    uint16_t pieces;
+    uint8_t size;
+    uint8_t holes; /* how many holes are in front of it */
+    uint16_t reserved;
+} encap_word;
+
+/* An Internet checksum. Those inside others come first. */
+typedef struct encap_check {
+    uint32_t at;
+    uint32_t base; /* the sum of all that is the same in every packet, folded */
+    uint16_t covers; /* the checksums that this one counts in */
+    uint16_t odd;
+    uint8_t holes; /* in front of it */
+    uint8_t payload; /* 1: it covers the payload; 2: which begins at an odd place */
+    uint8_t zero; /* 1: where it comes out as 0, all ones are written */
+    uint8_t reserved;
+} encap_check;
+
+/* Octets that are put in front of template octet `at`: for each row a span of `data`, a multiple
+ * of 4 octets; what is no span counts as none. */
+typedef struct encap_hole {
+    const uint8_t *data;
+    uint64_t size;
+    const int64_t *starts;
+    const uint32_t *lengths;
+    uint32_t at;
+    uint16_t covers;
+    uint16_t odd;
+} encap_hole;
+
+/* The headers to put in front of packets, made from a template in Python. */
+typedef struct encap_plan {
+    const uint8_t *octets;
+    uint32_t size;
+    uint32_t word_count;
+    uint32_t piece_count;
+    uint32_t check_count;
+    uint32_t hole_count;
+    uint32_t flow; /* 1: a piece comes from the flow */
+    uint32_t inherit; /* 1: a piece comes from the payload's first IP header */
+    uint32_t most; /* octets that payload and holes may have so that every length fits */
+    const encap_word *words;
+    const encap_piece *pieces;
+    const encap_check *checks;
+    const encap_hole *holes; /* in the order of `at` */
+    encap_entropy entropy;
+} encap_plan;
+
+/* What a packet can begin with, as far as a plan cares. */
+enum encap_carried {
+    ENCAP_CARRIES_ETH,
+    ENCAP_CARRIES_IPV4,
+    ENCAP_CARRIES_IPV6,
+    ENCAP_CARRIES_OTHER,
+    ENCAP_CARRIED
+};
+
+/* Why a packet cannot be built. */
+enum encap_problem {
+    ENCAP_NO_PROBLEM,
+    ENCAP_NOT_CARRIED, /* there is no plan for what it begins with */
+    ENCAP_TOO_LONG, /* a length would not fit its field */
+    ENCAP_CUT /* a checksum needs octets that were not captured */
+};
+
+/* The plan of row i is plans[which[i] * ENCAP_CARRIED + enum encap_carried]; NULL: there is none.
+ * Without `which` all rows have template 0; numbers from `templates` on have none. */
+typedef struct encap_builder {
+    const encap_plan *const *plans;
+    const uint8_t *which;
+    uint64_t templates;
+} encap_builder;
+
+typedef struct encap_built {
+    int64_t *starts;
+    uint32_t *lengths;
+    uint32_t *wire_lengths;
+    uint8_t *problems; /* enum encap_problem */
+    uint8_t *octets;
+    uint64_t size;
+} encap_built;
+
+/* lengths, wire_lengths and problems of rows [begin, end); a row with a problem has no octets.
+ * Gives the octets of all of them; *troubled, how many have a problem. */
+uint64_t encap_build_measure(const encap_batch *batch, const encap_rules *rules,
+                             const encap_builder *builder, uint64_t begin, uint64_t end,
+                             const encap_built *out, uint64_t *troubled);
+
+/* Writes the packets of rows [begin, end), none of which has a problem, from out->octets + at on,
+ * and where each starts. Not 0: there are no such rows, a plan cannot be, or what was measured
+ * does not hold any more; rows may have been written then. */
+int encap_build_fill(const encap_batch *batch, const encap_rules *rules,
+                     const encap_builder *builder, uint64_t begin, uint64_t end, uint64_t at,
+                     const encap_built *out);
+
 /* --- captures ------------------------------------------------------------ */
 
 /* Why an index function came back. */

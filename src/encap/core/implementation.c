@@ -22,6 +22,8 @@ typedef struct implementation {
     void (*flow_hash)(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
                       uint64_t end, const encap_flow_wanted *wanted, const encap_column *column,
                       encap_paths *paths, int8_t *slots, uint32_t *out);
+    int (*build)(const encap_batch *batch, const encap_rules *rules, const encap_builder *builder,
+                 uint64_t begin, uint64_t end, uint64_t at, const encap_built *out);
 } implementation;
 
 /* The kernels of one variant, and its row of the table. */
@@ -75,12 +77,32 @@ typedef struct implementation {
         int8_t *slots, uint32_t *out)                                                              \
     {                                                                                              \
         hash_rows(batch, rules, begin, end, wanted, column, paths, slots, variant##_rows, out);    \
+    }                                                                                              \
+    ATTRIBUTES static int variant##_build(const encap_batch *batch, const encap_rules *rules,      \
+                                          const encap_builder *builder, uint64_t begin,            \
+                                          uint64_t end, uint64_t at, const encap_built *out)       \
+    {                                                                                              \
+        return build_rows(batch, rules, builder, begin, end, at, out, copy_##variant,              \
+                          pass_##variant);                                                         \
     }
 
+/* clang-format off: one a line */
 #define ROW(variant)                                                                               \
-    {#variant,          variant##_supported, variant##_sum,      variant##_copy_sum,               \
-     variant##_copy,    variant##_checksums, variant##_compact,  variant##_rows,                   \
-     variant##_columns, variant##_decap,     variant##_flow_hash}
+    {                                                                                              \
+        .name = #variant,                                                                          \
+        .supported = variant##_supported,                                                          \
+        .sum = variant##_sum,                                                                      \
+        .copy_sum = variant##_copy_sum,                                                            \
+        .copy = variant##_copy,                                                                    \
+        .checksums = variant##_checksums,                                                          \
+        .compact = variant##_compact,                                                              \
+        .rows = variant##_rows,                                                                    \
+        .columns = variant##_columns,                                                              \
+        .decap = variant##_decap,                                                                  \
+        .flow_hash = variant##_flow_hash,                                                          \
+        .build = variant##_build,                                                                  \
+    }
+/* clang-format on */
 
 KERNELS(generic, )
 
@@ -240,4 +262,13 @@ void encap_flow_hash(const encap_batch *batch, const encap_rules *rules, uint64_
     if (rows_exist(batch, begin, end))
         current_implementation()->flow_hash(batch, rules, begin, end, wanted, column, paths, slots,
                                             out);
+}
+
+int encap_build_fill(const encap_batch *batch, const encap_rules *rules,
+                     const encap_builder *builder, uint64_t begin, uint64_t end, uint64_t at,
+                     const encap_built *out)
+{
+    if (!rows_exist(batch, begin, end) || !plans_hold(builder))
+        return -1;
+    return current_implementation()->build(batch, rules, builder, begin, end, at, out);
 }
