@@ -204,7 +204,8 @@ def test_headers_and_packets() -> None:
     [
         ("ipv4/esp", {}, "ESP"), (Packet(), {}, "headers"), (IPv4() / b"x", {}, "headers"),
         (encap.parse(bytes(Ethernet() / IPv4() / TCP())[:-1], strict=False), {}, "headers"),
-        ("ipv4", {"carries": "ethernet"}, "carries ip"), ("ipv4/udp/vxlan", {"carries": "ip"}, "ethernet here"),
+        ("ipv4", {"carries": "ethernet"}, "carries ip"),
+        ("ipv4/udp/vxlan", {"carries": "ip"}, "vxlan carries ethernet"),
         ("ipv4/gre(protocol=0x0800)", {"carries": "ethernet"}, "carries ip"),
         ("ipv4/udp/vxlan/eth", {"carries": "ethernet"}, "carries ip"),
         ("ipv4/gre", {"carries": "frames"}, "'ethernet' or 'ip'"), ("ipv4", {"tags": 1}, "tags"),

@@ -22,7 +22,9 @@ from encap.registry import checked_ports
 
 if TYPE_CHECKING:
     from encap.capture.kept import Record
+    from encap.fields import Header
     from encap.layers import Layers
+    from encap.oversize import Oversize
     from encap.packet import Packet
 
 __all__ = ["NO_TIME", "Packets"]
@@ -584,6 +586,26 @@ class Packets:
             ecn=ecn, df=df, ip_id=ip_id, seq=seq, which=which, errors=errors, ports=ports,
             threads=threads, out=out,
         )  # fmt: skip
+
+    def oversize(
+        self,
+        template: Packet | Header | str,
+        link_mtu: int = 1500,
+        *,
+        carries: str | None = None,
+        threads: int | None = None,
+    ) -> Oversize:
+        """Which packets would be too long for a link in the tunnel that `template` makes.
+
+        template, carries: as `encap.mtu.overhead` has them.  link_mtu: octets of the longest IP
+        packet on the link.  threads: see `parse`.
+
+        Of an Ethernet frame, a tunnel that carries IP takes the IP packet in it; to an IP packet,
+        a tunnel that carries Ethernet adds the Ethernet header that it would need.
+        """
+        from encap.oversize import oversize
+
+        return oversize(self, template, link_mtu, carries=carries, threads=threads)
 
 
 def _frame(frame: object) -> bytes:

@@ -11,6 +11,7 @@ from encap import __version__
 from encap.cli.commands.decap import decap
 from encap.cli.commands.fields import fields
 from encap.cli.commands.info import info
+from encap.cli.commands.mtu import mtu
 from encap.cli.commands.show import show
 from encap.cli.options import Once
 
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 
 # In the order in which help lists them.
-for command in (info, show, fields, decap):
+for command in (info, show, fields, decap, mtu):
     app.command(cls=Once)(command)
 
 
