@@ -20,7 +20,7 @@ from encap.names import GROUPS, Name, known_protocol, parse_name
 from encap.registry import header_class
 from encap.walk import KINDS
 
-__all__ = ["Column", "column", "place_test", "slot_column"]
+__all__ = ["Column", "column", "field_column", "place_test", "slot_column"]
 
 _PARTS = {"": lib.ENCAP_WHOLE, "outer": lib.ENCAP_OUTER, "inner": lib.ENCAP_INNER}
 
@@ -55,12 +55,7 @@ def column(text: str, *others: str) -> Column:
     """
     name = parse_name(text)
     known_protocol(name, *others)
-    spec = ffi.new("encap_column *")
-    spec.part = _PARTS[name.part]
-    spec.index = name.index
-    spec.tunnels_only = name.protocol == "tunnel"
-    for member in name.protocols:
-        spec.kinds |= 1 << KINDS.index(member)
+    spec = _spec(name)
     kind_of_tunnel = name.protocol == "tunnel" and name.field == "kind"
     if name.field is None or (kind_of_tunnel and name.presence):
         spec.form, spec.size = lib.ENCAP_HEADER, 1
@@ -69,6 +64,22 @@ def column(text: str, *others: str) -> Column:
         spec.form, spec.size = lib.ENCAP_KIND, 1
         return Column(text, spec, np.dtype(np.uint8))
     return _of_fields(name, spec)
+
+
+def _spec(name: Name) -> Any:
+    """Which header a name means, as the core's `encap_column`; what to give of it is left open."""
+    spec = ffi.new("encap_column *")
+    spec.part = _PARTS[name.part]
+    spec.index = name.index
+    spec.tunnels_only = name.protocol == "tunnel"
+    for member in name.protocols:
+        spec.kinds |= 1 << KINDS.index(member)
+    return spec
+
+
+def field_column(name: Name) -> Column:
+    """The column of the field that a name means; not shared with anybody."""
+    return _of_fields(name, _spec(name))
 
 
 def slot_column(name: str) -> Column:

@@ -51,13 +51,16 @@ MEMBERS = {
 """The protocols that a group's name stands for."""
 
 _NAME = re.compile(
-    r"(?:(outer|inner)\.)?([a-z][a-z0-9_]*)(?:\[(-?\d{1,3})\])?(?:\.([a-z][a-z0-9_]*)(\?)?)?\Z"
+    r"(?:(outer|inner)\.)?([a-z][a-z0-9_]*)(?:\[(-?\d{1,3}|\*)\])?(?:\.([a-z][a-z0-9_]*)(\?)?)?\Z"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name taken apart: `part` is "", "outer" or "inner"; `field` is None for a header's name."""
+    """A name taken apart: `part` is "", "outer" or "inner"; `field` is None for a header's name.
+
+    every: it means each such header, `[*]`, and not the one that `index` counts.
+    """
 
     text: str
     part: str
@@ -65,6 +68,7 @@ class Name:
     index: int
     field: str | None
     presence: bool
+    every: bool = False
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -87,8 +91,11 @@ class Name:
 
 
 @lru_cache(maxsize=1024)
-def parse_name(text: str) -> Name:
-    """A field or header name taken apart; FieldError, with what exists, for an unknown protocol."""
+def parse_name(text: str, *, every: bool = False) -> Name:
+    """A field or header name taken apart; FieldError, with what exists, for an unknown protocol.
+
+    every: `[*]`, each such header, is allowed; elsewhere a name means one header.
+    """
     if not isinstance(text, str):
         raise TypeError(f"a field's name is text, not {type(text).__name__}")
     match = _NAME.match(text)
@@ -98,7 +105,14 @@ def parse_name(text: str) -> Name:
             field=text,
         )
     part, protocol, index, field, presence = match.groups()
-    name = Name(text, part or "", protocol, int(index or 0), field, presence is not None)
+    if index == "*" and not every:
+        raise FieldError(
+            f"{text!r}: one header is meant here, so [*] cannot be: give its index, as [0] or [-1]",
+            field=text,
+        )
+    all_of_them = index == "*"
+    number = 0 if all_of_them else int(index or 0)
+    name = Name(text, part or "", protocol, number, field, presence is not None, all_of_them)
     if protocol in GROUPS and field is not None and field not in GROUPS[protocol]:
         raise FieldError(
             f"{text!r}: {protocol} has no field {field!r}{nearest(field, GROUPS[protocol])};"

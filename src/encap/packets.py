@@ -607,6 +607,98 @@ class Packets:
 
         return oversize(self, template, link_mtu, carries=carries, threads=threads)
 
+    def rewrite(
+        self,
+        changes: Mapping[str, Any],
+        checksums: str = "update",
+        *,
+        missing: str = "skip",
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+        out: Octets | str | None = None,
+    ) -> Packets:
+        """The packets with fields set; nothing else differs but the checksums that cover them.
+
+        changes: by field name (`inner.ipv4.src`, `vlan[-1].vid`, `ipv4[*].ttl` for each of them)
+            one value, an array of one a packet as `columns` gives it, a network whose bits are
+            set while the host's stay ("10.1.0.0/16"), or a mapping of values or networks to such
+            ({42: 43}, {"10.1.0.0/16": "10.2.0.0/16"}; the longest prefix counts). Made in order.
+        checksums: "update" moves each by what changed (RFC 1624), so that a right one is right
+            and a wrong one as wrong as before; "recompute" makes those over changed octets anew;
+            "keep" leaves them.  A UDP checksum of 0 stays 0, one that is itself set is kept.
+        missing: packets without the field are left as they are and counted in `left_out` ("skip"),
+            or nothing is written at all ("raise").
+        ports, threads: see `parse`.
+        out: uint8 array that takes the octets, or "in place": those of this batch are changed.
+
+        FieldError, before anything is written, for a name that there is not and a value that does
+        not fit. Lengths, ports and protocol numbers are changed as octets: nothing moves.
+        """
+        from encap.rewrite import apply
+
+        return apply(
+            self, changes, checksums, missing=missing, ports=ports, threads=threads, out=out
+        ).packets
+
+    def push_vlan(
+        self,
+        vid: npt.ArrayLike,
+        pcp: npt.ArrayLike = 0,
+        dei: npt.ArrayLike = 0,
+        tpid: npt.ArrayLike = 0x8100,
+        *,
+        threads: int | None = None,
+        out: Octets | None = None,
+    ) -> Packets:
+        """The frames with a VLAN tag more, in front of those they have; octets are copied.
+
+        vid, pcp, dei, tpid: numbers, or arrays of one a packet: 12, 3 and 1 bits, and the
+            EtherType that announces the tag.
+        Frames that begin with anything else than Ethernet or Linux cooked (version 1) stay as they
+        are, counted in `left_out`.  threads, out: see `rewrite`.
+        """
+        from encap.rewrite.frames import push_vlan
+
+        return push_vlan(self, vid, pcp, dei, tpid, threads=threads, out=out)
+
+    def pop_vlan(self, *, threads: int | None = None, out: Octets | None = None) -> Packets:
+        """The frames without their outermost VLAN tag; octets are copied.
+
+        Tags of frames inside a tunnel are not touched. Frames without a tag stay as they are,
+        counted in `left_out`.  threads, out: see `rewrite`.
+        """
+        from encap.rewrite.frames import pop_vlan
+
+        return pop_vlan(self, threads=threads, out=out)
+
+    def strip_trailer(self, *, threads: int | None = None) -> Packets:
+        """The frames without what is behind the packet's end: padding, a trailer, a check sequence.
+
+        The end is the one that the outermost length gives: that of IPv4, IPv6 or LLC. Frames in
+        which none does stay as they are, counted in `left_out`. Only lengths change, no octet is
+        copied.
+        """
+        from encap.rewrite.frames import strip_trailer
+
+        return strip_trailer(self, threads=threads)
+
+    def add_trailer(
+        self,
+        octets: bytes | None = None,
+        *,
+        pad_to: int = 60,
+        threads: int | None = None,
+        out: Octets | None = None,
+    ) -> Packets:
+        """The frames with octets behind them: those given, or zeros up to `pad_to` octets in all.
+
+        Of a frame that the capture has cut only the wire length grows; `left_out` counts them.
+        threads, out: see `rewrite`.
+        """
+        from encap.rewrite.frames import add_trailer
+
+        return add_trailer(self, octets, pad_to=pad_to, threads=threads, out=out)
+
 
 def _frame(frame: object) -> bytes:
     """The octets of one frame; a number is no frame, though `bytes` would make one of it."""

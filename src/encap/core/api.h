@@ -250,6 +250,116 @@ typedef struct encap_cover {
     uint8_t reserved[3];
 } encap_cover;
 
+/* --- rewriting ------------------------------------------------------------- */
+
+/* A number of up to 128 bits, the high half first. */
+typedef struct encap_wide {
+    uint64_t high;
+    uint64_t low;
+} encap_wide;
+
+/* One pair of a mapping: what becomes (old & keep) | value. */
+typedef struct encap_mapped {
+    encap_wide key; /* old & the mask of its class */
+    encap_wide keep;
+    encap_wide value;
+} encap_mapped;
+
+/* The pairs of a mapping whose keys look at the same bits: mapped[begin .. end), in order of key.
+ */
+typedef struct encap_mask {
+    encap_wide mask;
+    uint64_t begin;
+    uint64_t end;
+    uint64_t kinds; /* 1 << kind for each header whose values are looked up here */
+} encap_mask;
+
+/* One field to change: where it is, as a column says, and what it becomes. */
+typedef struct encap_edit {
+    encap_column column;
+    const uint8_t *values; /* as the column would give them, `stride` octets apart; or NULL */
+    uint64_t stride; /* 0: one value for all rows */
+    const encap_mask
+        *masks; /* where there are no values: the classes in the order they are tried */
+    const encap_mapped *mapped;
+    uint64_t mapped_count;
+    uint32_t mask_count;
+    uint32_t every; /* 1: each such header, whatever the column's index */
+    uint32_t checksums; /* 1 << kind for each header in which the field is the checksum */
+    uint32_t reserved;
+} encap_edit;
+
+enum encap_checksums { ENCAP_CHECKSUMS_KEEP, ENCAP_CHECKSUMS_UPDATE, ENCAP_CHECKSUMS_RECOMPUTE };
+
+/* What an edit comes to in a packet: the last of these that holds for one of its headers. */
+enum encap_outcome {
+    ENCAP_ABSENT, /* there is no such field */
+    ENCAP_UNMAPPED, /* its value is not among those that a mapping changes */
+    ENCAP_SAME, /* it has the value already */
+    ENCAP_CHANGED,
+    ENCAP_OUTCOMES
+};
+
+/* Why something that covers changed octets was left as it was. */
+enum encap_left {
+    ENCAP_LEFT_CRC, /* the length that the CRC covers is not known, or it is a fragment's */
+    ENCAP_LEFT_SUM, /* it was to be recomputed, but octets are missing */
+    ENCAP_LEFT_INTEGRITY, /* the check value of AH or ESP wants a key */
+    ENCAP_LEFTS
+};
+
+typedef struct encap_rewriting {
+    const encap_edit *edits;
+    const encap_cover *covers;
+    uint32_t edit_count;
+    uint32_t checksums; /* enum encap_checksums */
+    uint32_t trial; /* 1: outcomes are counted, nothing is written */
+    uint32_t room; /* places that each path has room for */
+} encap_rewriting;
+
+/* What the edits come to in packets of one path: looked up once. */
+typedef struct encap_place {
+    uint16_t edit;
+    uint8_t slot; /* 255: the path has no such header */
+    uint8_t step;
+    uint8_t field;
+    uint8_t last; /* 1: the next place belongs to another edit */
+    uint8_t address; /* of an IP header: 1 source, 2 destination */
+    uint8_t reserved;
+} encap_place;
+
+/* A header that is edited, or whose checksum may cover what is. */
+typedef struct encap_step {
+    uint8_t slot;
+    uint8_t kind;
+    uint8_t network; /* the slot of the IP header in front; 255: none */
+    uint8_t network_step; /* its step; 255: it has none, and so does not change */
+} encap_step;
+
+typedef struct encap_program {
+    encap_step steps[16]; /* from the innermost header outwards */
+    uint32_t step_count;
+    uint32_t place_count;
+} encap_program;
+
+/* Edits rows [begin, end) of `batch`, whose frames must not overlap, in `octets`, which is the
+ * batch's own `data`. With `from`, its rows are copied there first. New paths are added to `paths`;
+ * there is room for one more program than paths, and for job->room places each. outcomes[edit * 4
+ * + enum encap_outcome] and lefts[enum encap_left] are counted up by packets. Not 0: there are no
+ * such rows, or one of `from` did not fit. */
+int encap_rewrite(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
+                  uint64_t begin, uint64_t end, const encap_rewriting *job, encap_paths *paths,
+                  encap_program *programs, encap_place *places, uint8_t *octets, uint64_t *outcomes,
+                  uint64_t *lefts);
+
+/* Copies row i to out + targets[i], without `removed[i]` octets from `at[i]` on, and with the first
+ * `inserted[i]` of the `width` octets at octets + i * stride in their place; counts that are too
+ * large are cut. Not 0: there are no such rows, or one did not fit. */
+int encap_splice(const encap_batch *batch, uint64_t begin, uint64_t end, const uint32_t *at,
+                 const uint32_t *removed, const uint32_t *inserted, const uint8_t *octets,
+                 uint64_t stride, uint32_t width, const int64_t *targets, uint8_t *out,
+                 uint64_t out_size);
+
 /* --- options --------------------------------------------------------------- */
 
 enum encap_options { ENCAP_OPTIONS_GENEVE, ENCAP_OPTIONS_TLV, ENCAP_OPTIONS_IPV6 };

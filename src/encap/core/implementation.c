@@ -12,6 +12,14 @@ typedef struct implementation {
     void (*checksums)(const encap_batch *batch, uint64_t begin, uint64_t end, uint16_t *sums);
     int (*compact)(const encap_batch *batch, uint64_t begin, uint64_t end, const int64_t *targets,
                    uint8_t *out, uint64_t out_size);
+    int (*rewrite)(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
+                   uint64_t begin, uint64_t end, const encap_rewriting *job, encap_paths *paths,
+                   encap_program *programs, encap_place *places, uint8_t *octets,
+                   uint64_t *outcomes, uint64_t *lefts);
+    int (*splice)(const encap_batch *batch, uint64_t begin, uint64_t end, const uint32_t *at,
+                  const uint32_t *removed, const uint32_t *inserted, const uint8_t *octets,
+                  uint64_t stride, uint32_t width, const int64_t *targets, uint8_t *out,
+                  uint64_t out_size);
     rows_kernel *rows;
     void (*columns)(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
                     uint64_t end, encap_paths *paths, int8_t *slots, const encap_column *columns,
@@ -57,6 +65,23 @@ typedef struct implementation {
     {                                                                                              \
         parse_rows(batch, rules, begin, end, last, paths, layers, path_ids);                       \
     }                                                                                              \
+    ATTRIBUTES static int variant##_rewrite(                                                       \
+        const encap_batch *from, const encap_batch *batch, const encap_rules *rules,               \
+        uint64_t begin, uint64_t end, const encap_rewriting *job, encap_paths *paths,              \
+        encap_program *programs, encap_place *places, uint8_t *octets, uint64_t *outcomes,         \
+        uint64_t *lefts)                                                                           \
+    {                                                                                              \
+        return rewrite_rows(from, batch, rules, begin, end, job, paths, programs, places, octets,  \
+                            outcomes, lefts, variant##_rows, copy_##variant, variant##_sum);       \
+    }                                                                                              \
+    ATTRIBUTES static int variant##_splice(                                                        \
+        const encap_batch *batch, uint64_t begin, uint64_t end, const uint32_t *at,                \
+        const uint32_t *removed, const uint32_t *inserted, const uint8_t *octets, uint64_t stride, \
+        uint32_t width, const int64_t *targets, uint8_t *out, uint64_t out_size)                   \
+    {                                                                                              \
+        return splice_rows(batch, begin, end, at, removed, inserted, octets, stride, width,        \
+                           targets, out, out_size, copy_##variant);                                \
+    }                                                                                              \
     ATTRIBUTES static void variant##_columns(const encap_batch *batch, const encap_rules *rules,   \
                                              uint64_t begin, uint64_t end, encap_paths *paths,     \
                                              int8_t *slots, const encap_column *columns,           \
@@ -96,6 +121,8 @@ typedef struct implementation {
         .copy = variant##_copy,                                                                    \
         .checksums = variant##_checksums,                                                          \
         .compact = variant##_compact,                                                              \
+        .rewrite = variant##_rewrite,                                                              \
+        .splice = variant##_splice,                                                                \
         .rows = variant##_rows,                                                                    \
         .columns = variant##_columns,                                                              \
         .decap = variant##_decap,                                                                  \
@@ -227,6 +254,28 @@ int encap_compact(const encap_batch *batch, uint64_t begin, uint64_t end, const 
     if (!rows_exist(batch, begin, end))
         return -1;
     return current_implementation()->compact(batch, begin, end, targets, out, out_size);
+}
+
+int encap_rewrite(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
+                  uint64_t begin, uint64_t end, const encap_rewriting *job, encap_paths *paths,
+                  encap_program *programs, encap_place *places, uint8_t *octets, uint64_t *outcomes,
+                  uint64_t *lefts)
+{
+    if (!rows_exist(batch, begin, end) || (from && !rows_exist(from, begin, end)))
+        return -1;
+    return current_implementation()->rewrite(from, batch, rules, begin, end, job, paths, programs,
+                                             places, octets, outcomes, lefts);
+}
+
+int encap_splice(const encap_batch *batch, uint64_t begin, uint64_t end, const uint32_t *at,
+                 const uint32_t *removed, const uint32_t *inserted, const uint8_t *octets,
+                 uint64_t stride, uint32_t width, const int64_t *targets, uint8_t *out,
+                 uint64_t out_size)
+{
+    if (!rows_exist(batch, begin, end))
+        return -1;
+    return current_implementation()->splice(batch, begin, end, at, removed, inserted, octets,
+                                            stride, width, targets, out, out_size);
 }
 
 void encap_parse(const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,

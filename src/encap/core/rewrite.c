@@ -1,0 +1,110 @@
+/* Batches of packets rewritten: blocks of rows, walked, sorted by path, edited. */
+
+static void update_group(rewrite_block *b, const path_group *group, uint64_t *lefts)
+{
+    EACH_MEMBER b->carry[row] = 0;
+    for (uint32_t i = 0; i < b->program->step_count; i++) {
+        const encap_cover *cover = &b->job->covers[b->program->steps[i].kind];
+        if (cover->covers == ENCAP_COVERS_NOTHING)
+            carry_plain(b, group, i, lefts);
+        else if (cover->covers == ENCAP_COVERS_HEADER)
+            carry_header(b, group, i);
+        else if (cover->algorithm == ENCAP_CRC32C)
+            carry_crc(b, group, i, lefts);
+        else
+            carry_rest(b, group, i);
+    }
+}
+
+/* Rows of one path. */
+static void rewrite_group(rewrite_block *b, const path_group *group, uint64_t *outcomes,
+                          uint64_t *lefts, sum_kernel *sum)
+{
+    const int closing = b->job->checksums != ENCAP_CHECKSUMS_KEEP && !b->job->trial;
+    EACH_MEMBER
+    {
+        b->live[row] = b->partial[row] = b->routed[row] = 0;
+        b->given[row] = b->changed[row] = b->addressed[row] = 0;
+    }
+    for (uint32_t i = 0; i < b->program->step_count; i++) {
+        EACH_MEMBER b->own[i][row] = b->pseudo[i][row] = 0;
+        if (closing)
+            note_checksums(b, group, i, sum);
+    }
+    make_edits(b, group, outcomes);
+    if (!closing)
+        return;
+    if (b->job->checksums == ENCAP_CHECKSUMS_UPDATE)
+        update_group(b, group, lefts);
+    else
+        EACH_MEMBER if (b->changed[row]) recompute_row(b, row, lefts, sum);
+}
+
+/* Copies rows to where the batch has them. Not 0: one does not fit. */
+INLINE int fetch_rows(const encap_batch *from, const encap_batch *batch, uint64_t begin,
+                      uint64_t end, uint64_t last, uint8_t *octets, copy_kernel *copy)
+{
+    for (uint64_t row = begin; row < end; row++) {
+        prefetch_row(from, row, last);
+        const frame_span frame = row_octets(from, row);
+        const uint64_t target = (uint64_t)batch->starts[row];
+        if (target > batch->size || batch->size - target < frame.size)
+            return -1;
+        if (frame.size)
+            copy(octets + target, frame.at, frame.size);
+    }
+    return 0;
+}
+
+/* The frames of a block as octets to be written to. */
+static void take_octets(rewrite_block *b, uint8_t *octets, uint8_t nothing[8])
+{
+    for (uint32_t i = 0; i < b->rows.count; i++) {
+        b->octets[i] = nothing; /* where there is no octet, none is written */
+        if (b->rows.sizes[i])
+            b->octets[i] = octets + b->batch->starts[b->first + i];
+        b->outcome[i] = ENCAP_ABSENT;
+    }
+}
+
+INLINE int rewrite_rows(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
+                        uint64_t begin, uint64_t end, const encap_rewriting *job,
+                        encap_paths *paths, encap_program *programs, encap_place *places,
+                        uint8_t *octets, uint64_t *outcomes, uint64_t *lefts,
+                        rows_kernel *walk_rows, copy_kernel *copy, sum_kernel *sum)
+{
+    encap_layers layers[REWRITE_ROWS];
+    uint16_t path_ids[REWRITE_ROWS];
+    uint8_t nothing[8] = {0};
+    rewrite_block b;
+    uint64_t known = 0;
+    b.rows.layers = layers;
+    b.rows.path_ids = path_ids;
+    b.batch = batch;
+    b.job = job;
+    for (b.first = begin; b.first < end; b.first += REWRITE_ROWS) {
+        b.rows.count = (uint32_t)(end - b.first < REWRITE_ROWS ? end - b.first : REWRITE_ROWS);
+        const uint64_t stop = b.first + b.rows.count;
+        if (from && fetch_rows(from, batch, b.first, stop, end, octets, copy))
+            return -1;
+        walk_rows(batch, rules, b.first, stop, from ? stop : end, paths, layers, path_ids);
+        for (; known < paths->count; known++)
+            make_program(job, (const uint8_t *)&paths->kinds[2 * known], &programs[known],
+                         places + known * job->room);
+        take_frames(&b.rows, batch, b.first);
+        take_octets(&b, octets, nothing);
+        for (uint32_t i = 0; i < b.rows.group_count; i++) {
+            const path_group *group = &b.rows.groups[i];
+            uint64_t path = group->path;
+            if (path >= known) { /* one that has no id: a program for it alone */
+                path = paths->capacity;
+                make_program(job, layers[b.rows.members[group->begin]].kind, &programs[path],
+                             places + path * job->room);
+            }
+            b.program = &programs[path];
+            b.places = places + path * job->room;
+            rewrite_group(&b, group, outcomes, lefts, sum);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,56 @@
+#ifndef ENCAP_REWRITING_H
+#define ENCAP_REWRITING_H
+
+/* Fields of many packets changed, and the checksums that cover them brought along.
+ *
+ * Rows are walked in small blocks and sorted by path; which edits apply to which headers, and which
+ * checksums may cover them, is looked up once a path (a program). Then column by column: what
+ * every checksum is (none, partial, ordinary) is noted before anything changes, the edits are made,
+ * and what they changed is carried from the innermost header outwards.
+ *
+ * Changes are one's complement sums of new octets less old ones (RFC 1624 equation 3), of words as
+ * they lie in memory and at even offsets from the start of the frame; where a checksum's octets
+ * begin at an odd one, the halves are swapped (RFC 1071 section 2 (B)). */
+
+/* Rows of a block: their headers and sums stay in the first-level cache. */
+#define REWRITE_ROWS 32
+#define NO_STEP 0xff
+
+/* The folded sum of a span, by the CPU variant at hand. */
+typedef uint16_t sum_kernel(const uint8_t *from, uint64_t size);
+
+typedef struct rewrite_block {
+    walked_block rows;
+    uint64_t first; /* the row of the batch that the block begins with */
+    const encap_batch *batch;
+    const encap_rewriting *job;
+    const encap_program *program; /* of the group at work */
+    const encap_place *places;
+    uint8_t *octets[REWRITE_ROWS]; /* the frames, to be written to */
+    uint64_t own[ENCAP_MAX_LAYERS][REWRITE_ROWS];    /* how the octets of a step changed */
+    uint64_t pseudo[ENCAP_MAX_LAYERS][REWRITE_ROWS]; /* how its addresses did, from its start */
+    uint32_t carry[REWRITE_ROWS]; /* how all octets within the header at work changed */
+    /* A bit for each step: */
+    uint16_t live[REWRITE_ROWS];    /* it has a checksum */
+    uint16_t partial[REWRITE_ROWS]; /* which is the sum of the pseudo header alone */
+    uint16_t routed[REWRITE_ROWS];  /* its destination is not in the pseudo header */
+    uint16_t given[REWRITE_ROWS];   /* its checksum is one of the fields that were set */
+    uint16_t changed[REWRITE_ROWS];
+    uint16_t addressed[REWRITE_ROWS]; /* an address of it did that is in the pseudo header */
+    uint8_t outcome[REWRITE_ROWS];
+    uint8_t sctp[REWRITE_ROWS][12]; /* an SCTP header as it was */
+} rewrite_block;
+
+/* Each row of a group in turn. */
+#define EACH_MEMBER                                                                                \
+    for (uint32_t m = group->begin, row; m < group->end && (row = b->rows.members[m], 1); m++)
+
+/* The header in a slot, of which `*left` octets are there. */
+INLINE uint8_t *header_at(const rewrite_block *b, uint32_t row, uint32_t slot, uint32_t *left)
+{
+    const uint32_t size = b->rows.sizes[row], offset = b->rows.layers[row].offset[slot];
+    *left = offset < size ? size - offset : 0;
+    return b->octets[row] + (offset < size ? offset : size);
+}
+
+#endif
