@@ -9,6 +9,7 @@ import typer
 
 from encap import __version__
 from encap.cli.commands.decap import decap
+from encap.cli.commands.encap import encap
 from encap.cli.commands.fields import fields
 from encap.cli.commands.info import info
 from encap.cli.commands.mtu import mtu
@@ -22,7 +23,7 @@ COMPLAINT: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="encap",
-    help="Packets out of tunnels: what a capture holds, and what its tunnels carry.",
+    help="Packets out of tunnels and into them: what a capture holds, and what its tunnels carry.",
     epilog=(
         "IN and OUT are captures, pcap or pcapng, as they are or compressed (.gz, .zst);"
         " - is standard input or output."
@@ -35,7 +36,14 @@ app = typer.Typer(
 )
 
 # In the order in which help lists them.
-for command in (info, show, fields, decap, mtu):
+for command in (
+    info,
+    show,
+    fields,
+    decap,
+    encap,
+    mtu,
+):
     app.command(cls=Once)(command)
 
 

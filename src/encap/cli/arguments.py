@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from encap.errors import FieldError
 from encap.registry import checked_ports
 
-__all__ = ["Target", "Wish", "depth", "ids", "ports", "target", "wish"]
+__all__ = ["Target", "Wish", "Wrap", "depth", "either", "ids", "ports", "target", "wish", "wrap"]
 
 NO_IDS = ("ipip", "sit", "ip6tnl")
 LARGEST_ID = (1 << 32) - 1
@@ -24,6 +25,23 @@ class Wish:
     ids: tuple[int, ...] = ()
     depth: int | str = 1
     keep: bool = False
+    ports: dict[int, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wrap:
+    """What to put in front of packets.
+
+    template: text.  columns: fields of the template, and of the packet, that gives each.
+    ip_id, seq: where counting begins, "increment" where the template says it; None: no counting.
+    options: those of `Packets.encap` that are the same for every batch.
+    """
+
+    template: str
+    columns: dict[str, str] = field(default_factory=dict)
+    ip_id: int | str | None = None
+    seq: int | str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
     ports: dict[int, str | None] = field(default_factory=dict)
 
 
@@ -108,6 +126,71 @@ def target(
         raise FieldError("a capture is not written to a terminal: give a file, or a pipe")
     # Members of enumerations are texts, but not plain ones.
     return Target(path, format_ and str(format_), link and str(link), src, dst)
+
+
+def wrap(
+    template: str,
+    column: Iterable[str] | None,
+    *,
+    ip_id: str,
+    seq: str | None,
+    port: Iterable[str] | None,
+    sport: str,
+    ttl: str | None,
+    tos: str | None,
+    **options: Any,
+) -> Wrap:
+    """What `encap` was asked for. `options` go to the library as they are, but for None."""
+    asked = options | {
+        "sport": source_ports(sport),
+        "ttl": _or_word("--ttl", ttl, "inherit", 255),
+        "tos": _or_word("--tos", tos, "inherit", 255),
+    }
+    return Wrap(
+        template,
+        columns(column),
+        None if ip_id == "zero" else _or_word("--ip-id", ip_id, "increment", LARGEST_PORT),
+        _or_word("--seq", seq, "increment", LARGEST_ID),
+        {name: value for name, value in asked.items() if value is not None},
+        ports(port),
+    )
+
+
+def columns(texts: Iterable[str] | None) -> dict[str, str]:
+    """`["vxlan.vni=vlan.vid"]` as fields to fill, and what each is filled with."""
+    found: dict[str, str] = {}
+    for text in texts or ():
+        name, _, source = (word.strip() for word in text.partition("="))
+        if not name or not source:
+            raise FieldError(f"--column {text!r}: FIELD=FIELD is needed: vxlan.vni=vlan.vid")
+        if name in found:
+            raise FieldError(f"--column: {name} is given twice")
+        found[name] = source
+    return found
+
+
+def either(on: str, is_on: bool, off: str, is_off: bool) -> bool | None:
+    """What two options that exclude each other say together; None where neither is given."""
+    if is_on and is_off:
+        raise FieldError(f"{on} and {off}: one of them")
+    return is_on if is_on or is_off else None
+
+
+def source_ports(text: str) -> str | tuple[int, int]:
+    """The name of a way to make source ports, or the lowest and the highest one."""
+    low, dash, high = text.partition("-")
+    found = _number(low, LARGEST_PORT), _number(high if dash else low, LARGEST_PORT)
+    return text if found[0] is None or found[1] is None else (found[0], found[1])
+
+
+def _or_word(option: str, text: str | None, word: str, most: int) -> int | str | None:
+    """A number, or the one word that may stand in its place; None where nothing was given."""
+    if text is None or text == word:
+        return text
+    number = _number(text, most)
+    if number is None:
+        raise FieldError(f"{option} {text!r}: a number from 0 to {most}, or {word}, is needed")
+    return number
 
 
 def _number(text: str, most: int) -> int | None:

@@ -1,0 +1,106 @@
+"""`encap encap`: packets into tunnels, counters going on from batch to batch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from encap.cli.arguments import Target, Wrap
+from encap.cli.output import Output
+from encap.errors import FieldError
+from encap.packet import Packet
+from encap.packets import Packets
+from encap.template import template
+
+__all__ = ["encap"]
+
+NUMBERED = re.compile(r"packet (\d+)")
+Columns = dict[str, npt.NDArray[Any]]
+Absent = dict[str, int]
+
+
+def encap(path: str, target: Target, wrap: Wrap) -> int:
+    """Writes the packets of `path` behind the headers of a template to `target`; the status."""
+    outer = template(wrap.template)
+    counters = _counters(outer, wrap)
+
+    def wrapped(packets: Packets, before: int, threads: int | None) -> tuple[Packets, Absent]:
+        """A batch, `before` packets being before it, and how many had no field for a column."""
+        columns, absent = _of_packets(packets, wrap.columns, threads)
+        columns |= _counted(counters, before, len(packets))
+        try:
+            made = packets.encap(outer, columns, threads=threads, **wrap.options)
+        except FieldError as error:
+            raise _explained(error, before) from error
+        return made, absent
+
+    # What is wrong with the template is said before any file is opened.
+    wrapped(Packets.from_frames([]), 0, 1)
+    with Output(path, target, wrap.ports) as output:
+        for packets in output.batches():
+            made, absent = wrapped(packets, output.read - len(packets), output.threads)
+            output.count("with 0, having no such field", absent, as_told=True)
+            output.put(made)
+    return output.finish()
+
+
+def _counters(outer: Packet, wrap: Wrap) -> dict[str, tuple[int, int]]:
+    """The fields that count packets, by name: where each begins, and its largest number.
+
+    FieldError when the template has no such field.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for option, begin, path, name, most in (
+        ("--ip-id", wrap.ip_id, "ipv4", "id", 0xFFFF),
+        ("--seq", wrap.seq, "gre", "seq", 0xFFFFFFFF),
+    ):
+        if begin is None:
+            continue
+        headers: list[Any] = [header for header in outer.headers if header.path == path]
+        starts = {index: getattr(header, name) for index, header in enumerate(headers)}
+        there = {index: start for index, start in starts.items() if start is not None}
+        if not there:
+            need = "gre(seq=0)" if path == "gre" else path
+            raise FieldError(f"{option} needs {need} in the template, which is {outer.path}")
+        for index, start in there.items():
+            found[f"{path}[{index}].{name}"] = (start if isinstance(begin, str) else begin, most)
+    return found
+
+
+def _counted(counters: Mapping[str, tuple[int, int]], begin: int, count: int) -> Columns:
+    """The numbers of `count` packets, of which `begin` come before: uint32, or uint16."""
+    rows = np.arange(begin, begin + count, dtype=np.uint64)
+    return {
+        name: ((rows + start) & most).astype(np.min_scalar_type(most))
+        for name, (start, most) in counters.items()
+    }
+
+
+def _of_packets(
+    packets: Packets, sources: Mapping[str, str], threads: int | None
+) -> tuple[Columns, Absent]:
+    """Fields of the template from those of each packet, and how many packets lack one."""
+    found: Columns = {}
+    absent: Absent = {}
+    for name, source in sources.items():
+        names = (source, f"{source}?") if "." in source else (source,)
+        values = packets.columns(*names, threads=threads)
+        found[name] = values[source]
+        for there in names[1:]:
+            absent[source] = len(packets) - int(np.count_nonzero(values[there]))
+    return found, absent
+
+
+def _explained(error: FieldError, before: int) -> FieldError:
+    """An error about a packet of a batch, as one about a packet of the file."""
+    numbered = NUMBERED.match(str(error))
+    if numbered is None:
+        return error
+    rest = str(error)[numbered.end() :]
+    return FieldError(
+        f"packet {before + int(numbered[1]):,}{rest} (--errors skip leaves such packets out)"
+    )
