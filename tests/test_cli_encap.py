@@ -214,9 +214,9 @@ def test_packets_that_the_template_cannot_carry(
     """The message has the number of the packet in the file, whatever the batches."""
     frames = list(encap.read(plain))
     before = plain.read_bytes()
-    mixed = encap.Packets.from_frames(
-        [*frames, frames[0][14:]], linktypes=[1] * len(frames) + [101], times=0
-    )
+    raw = bytes(encap.template(f"{IPV4}/udp(sport=1,dport=2)"))
+    kinds = [1] * len(frames) + [101]
+    mixed = encap.Packets.from_frames([*frames, raw], linktypes=kinds, times=0)
     encap.write(tmp_path / "mixed.pcapng", mixed)
     in_small_batches(monkeypatch)
     status, packets, err = wrap(tmp_path / "mixed.pcapng", VXLAN)

@@ -18,7 +18,7 @@ from encap.template import template
 
 __all__ = ["encap"]
 
-NUMBERED = re.compile(r"packet (\d+)")
+NUMBERED = re.compile(r"\bpacket (\d+)")
 Columns = dict[str, npt.NDArray[Any]]
 Absent = dict[str, int]
 
@@ -97,10 +97,11 @@ def _of_packets(
 
 def _explained(error: FieldError, before: int) -> FieldError:
     """An error about a packet of a batch, as one about a packet of the file."""
-    numbered = NUMBERED.match(str(error))
-    if numbered is None:
-        return error
-    rest = str(error)[numbered.end() :]
-    return FieldError(
-        f"packet {before + int(numbered[1]):,}{rest} (--errors skip leaves such packets out)"
-    )
+
+    def in_file(number: re.Match[str]) -> str:
+        return f"packet {before + int(number[1]):,}"
+
+    text = NUMBERED.sub(in_file, str(error), count=1)
+    if NUMBERED.match(text):
+        text += " (--errors skip leaves such packets out)"
+    return FieldError(text)
