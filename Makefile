@@ -19,6 +19,9 @@ unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 .DELETE_ON_ERROR:
 .PHONY: demo test lint sanitize fuzz bench docs clean
 
+# A tunnel of our own. It carries what there is: Ethernet frames and IP packets.
+OUTER := "eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02)/ipv4(src=192.0.2.1,dst=192.0.2.2)/udp/geneve(vni=42)"
+
 demo: $(VENV)/.with-cli
 	@mkdir -p build/demo
 	@echo "An example of ten kinds of tunnels. Its last 84 packets are broken or odd on purpose."
@@ -29,7 +32,14 @@ demo: $(VENV)/.with-cli
 	@$(VENV)/bin/encap decap examples/overlay.pcap build/demo/inner.pcapng 2>&1 || test $$? -eq 1
 	@echo && echo '$$ encap show build/demo/inner.pcapng -n 1 --skip 2'
 	@$(VENV)/bin/encap show build/demo/inner.pcapng -n 1 --skip 2
-	@echo "All went well. The packets that were in the tunnels are in build/demo/inner.pcapng"
+	@echo '$$ encap encap build/demo/inner.pcapng build/demo/outer.pcap --with $(OUTER)'
+	@$(VENV)/bin/encap encap build/demo/inner.pcapng build/demo/outer.pcap --with $(OUTER)
+	@echo && echo '$$ encap decap build/demo/outer.pcap build/demo/again.pcapng'
+	@$(VENV)/bin/encap decap build/demo/outer.pcap build/demo/again.pcapng
+	@echo && echo '$$ cmp build/demo/inner.pcapng build/demo/again.pcapng'
+	@cmp build/demo/inner.pcapng build/demo/again.pcapng
+	@echo && echo "All went well. The packets that were in the tunnels are in build/demo/inner.pcapng,"
+	@echo "and in a tunnel of our own in build/demo/outer.pcap; out of that one they are the same."
 
 test: $(VENV)/.with-test
 	$(PY) -m pytest $(PYTEST) $(PYTEST_ARGS)
