@@ -69,6 +69,13 @@ class Hop:
             made.append(tunnelled(template, frame, linktype, values, **options))
         return made
 
+    def encapsulated(self, **more: Any) -> encap.Packets:
+        """What the core makes of all of them at once."""
+        which = self.which if len(self.step.templates) > 1 else None
+        return self.inner.encap(
+            self.step.templates, self.columns, which=which, **self.options, **more
+        )
+
 
 def _value(item: Any) -> Any:
     return item.tobytes() if item.ndim else int(item)
@@ -110,6 +117,20 @@ def test_a_packet_becomes_what_the_kernel_sent(name: str, host: str) -> None:
         assert on_the_wire(hop.expected(), hop.mtu) == list(hop.wire)
         refused = without(list(sent), list(hop.inner))
         assert len(refused) == REFUSED.get(name, (0, 0))[host == "B"]
+
+
+@pytest.mark.parametrize("implementation", encap.implementations())
+@pytest.mark.parametrize("name", TUNNELS)
+def test_batches_become_what_the_kernel_sent(name: str, implementation: str) -> None:
+    for hop, _ in (*hops(name, "A"), *hops(name, "B")):
+        with encap.implementation(implementation):
+            made = hop.encapsulated()
+            room = np.full(int(made.lengths.sum()), 0xA5, np.uint8)
+            again = hop.encapsulated(out=room, threads=2)
+        assert on_the_wire(list(made), hop.mtu) == list(hop.wire)
+        assert (made.linktypes == (101 if hop.wire.linktypes[0] == 101 else 1)).all()
+        assert again.equals(made)
+        assert again.data.base is room
 
 
 @pytest.mark.parametrize("name", [*CLOSED, *TAGGED])

@@ -1,0 +1,77 @@
+"""`Packets.encap` against its twin in Python: random templates, columns and options, row by row.
+
+The twin (tests/support/tunnelled.py) makes each row with `Packet`, one header after the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cases import Case, Cases, expected, hopeless
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+import encap
+from encap import FieldError
+
+seeds = st.integers(0, 1 << 32)
+LINKTYPES = {"eth": 1, "sll": 113, "sll2": 276, "null": 0}
+APART = "columns of the template share octets in a way that is not supported"
+"""What is said of columns that the core cannot write."""
+
+
+def made_of(case: Case, **more: object) -> encap.Packets | FieldError:
+    """What `encap` makes of a call, or what it says of it."""
+    try:
+        return case.call(**more)
+    except FieldError as error:
+        return error
+
+
+@pytest.mark.parametrize("implementation", encap.implementations())
+@given(seed=seeds)
+def test_every_row_is_what_packet_builds(implementation: str, seed: int) -> None:
+    case = Cases(seed).case()
+    with encap.implementation(implementation):
+        made = made_of(case, errors="skip")
+    if isinstance(made, FieldError):
+        event(str(made)[:40])
+        assert APART in str(made) or hopeless(case), made
+        return
+    wanted = expected(case, list(made))
+    event("some rows" if wanted.rows else "no rows")
+    assert list(made) == wanted.frames
+    assert made.rows.tolist() == wanted.rows
+    assert sum((made.left_out or {}).values()) == wanted.refused + wanted.cut
+    first = [case.templates[case.which[row]][0].path for row in wanted.rows]
+    assert made.linktypes.tolist() == [LINKTYPES.get(path, 101) for path in first]
+    source = case.packets[made.rows]
+    grown = made.lengths - source.lengths
+    wires = np.maximum(source.wire_lengths, source.lengths)
+    assert (made.wire_lengths == wires + grown).all()
+
+
+@given(seed=seeds)
+def test_what_cannot_be_built_raises(seed: int) -> None:
+    case = Cases(seed).case()
+    made = made_of(case)
+    wanted = expected(case, [] if isinstance(made, FieldError) else list(made))
+    if isinstance(made, FieldError):
+        assert wanted.refused or APART in str(made)
+    else:
+        assert not wanted.refused
+        assert list(made) == wanted.frames
+
+
+@given(seed=seeds, threads=st.integers(1, 4))
+def test_into_memory_of_ones_own(seed: int, threads: int) -> None:
+    case = Cases(seed).case()
+    fresh = made_of(case, errors="skip")
+    if isinstance(fresh, FieldError):
+        return
+    room = np.full(int(fresh.lengths.sum()) + 100, 0xA5, np.uint8)
+    made = made_of(case, errors="skip", out=room, threads=threads)
+    assert isinstance(made, encap.Packets)
+    assert made.equals(fresh)
+    assert made.data.base is room or not len(made.data)
+    assert (room[-100:] == 0xA5).all()
