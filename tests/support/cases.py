@@ -43,17 +43,6 @@ class Case(NamedTuple):
         )
 
 
-GIVEN_BY = {
-    "ttl": {("ipv4", "ttl"), ("ipv6", "hop_limit")},
-    "tos": {("ipv4", "tos"), ("ipv6", "traffic_class")},
-    "ecn": {("ipv4", "tos"), ("ipv6", "traffic_class")},
-    "df": {("ipv4", "flags")},
-    "ip_id": {("ipv4", "id")},
-    "seq": {("gre", "seq")},
-}
-"""Fields that an option gives in all headers of a kind; a column for one as well is an error."""
-
-
 class Wanted(NamedTuple):
     """A column that there is to be: its name, its field, and of a view the bits."""
 
@@ -80,7 +69,7 @@ class Cases:
         columns: dict[str, Any] = {}
         known = [list(template) for template in templates]
         values: list[dict[str, Any]] = [{} for _ in range(rows)]
-        for name, field, bits in self.fields(templates, options):
+        for name, field, bits in self.fields(templates):
             numbers = [self.value(field, bits) for _ in range(rows)]
             if random.random() < 0.1:
                 numbers = numbers[:1] * rows
@@ -115,20 +104,13 @@ class Cases:
     def numbers(self, rows: int, bits: int) -> list[int]:
         return [self.random.getrandbits(bits) for _ in range(rows)]
 
-    def fields(self, templates: list[Packet], options: dict[str, Any]) -> list[Wanted]:
+    def fields(self, templates: list[Packet]) -> list[Wanted]:
         """Fields of the templates for which there are to be columns, none of them twice."""
-        excluded = set().union(*(GIVEN_BY.get(option, set()) for option in options))
-        everywhere = [dict(_fields_of(template)) for template in templates]
+        everywhere = {at: field for template in templates for at, field in _fields_of(template)}
         chance = self.random.choice([0, 0.05, 0.2])
         chosen = []
-        for place_, field in {at: f for fields in everywhere for at, f in fields.items()}.items():
-            path, number, name = place_
-            # A template that has the header but not the field is refused.
-            missing = any(
-                place_ not in fields and (path, number) in {n[:2] for n in _numbered(template)}
-                for template, fields in zip(templates, everywhere, strict=True)
-            )
-            if missing or (path, name) in excluded or self.random.random() > chance:
+        for (path, number, name), field in everywhere.items():
+            if self.random.random() > chance:
                 continue
             text, bits = name, None
             views = [v for v in header_class(path).views.values() if v.field == name]
@@ -208,13 +190,14 @@ class _Row:
         for path, field, option, bits in (("ipv4", "id", "ip_id", 16), ("gre", "seq", "seq", 32)):
             for index, header in self.headers(path):
                 first, given = getattr(header, field), self.case.options.get(option)
-                if given is None or first is None:
+                name = f"{path}[{index}].{field}"
+                if given is None or first is None or name in self.values:
                     continue
                 if isinstance(given, list):
                     value = given[self.row]
                 else:
                     value = (first if given == "increment" else given) + number
-                self.values[f"{path}[{index}].{field}"] = value & (1 << bits) - 1
+                self.values[name] = value & (1 << bits) - 1
         self.source_ports(made)
         return tunnelled(
             self.template, self.frame, self.linktype, self.values,

@@ -10,7 +10,7 @@ from typing import Any
 
 from encap import GeneveOption, Header, Option
 from encap.fields import Field
-from encap.headers.gre import C
+from encap.headers.gre import C, R
 from encap.packet import Packet
 from encap.registry import header_class
 
@@ -20,6 +20,7 @@ _BEHIND_IPV6 = (*_BEHIND_IP, "hopopt", "dstopts", "routing", "fragment")
 FOLLOWERS: dict[str, tuple[str, ...]] = {
     "eth": ("vlan", "mpls", *_IP, *_IP),
     "vlan": ("vlan", "mpls", *_IP),
+    "llc": ("vlan", *_IP),
     "mpls": ("mpls", *_IP),
     "sll": ("vlan", *_IP),
     "sll2": ("vlan", *_IP),
@@ -55,7 +56,7 @@ SAFE = {
 """Fields that say nothing of what follows."""
 DECIDING = {
     ("gre", "flags"), ("gre", "version"), ("erspan", "version"), ("erspan", "o"),
-    ("routing", "type"), ("routing", "segments_left"),
+    ("llc", "ssap"), ("llc", "control"), ("routing", "type"), ("routing", "segments_left"),
 }  # fmt: skip
 """Fields that say which others there are, or what others mean: no matter of single values."""
 
@@ -71,7 +72,10 @@ class Templates:
         depth = random.choice([1, 2, 3, 4, 4, 5, 5, 6, 7, 9, 12, 16])
         path = [random.choice(["eth", "eth", "eth", "ipv4", "ipv6", "sll", "sll2", "null"])]
         while len(path) < min(depth, most):
-            path.append(random.choice(FOLLOWERS[path[-1]]))
+            followers = FOLLOWERS[path[-1]]
+            if not self.clean and "vlan" in followers and random.random() < 0.1:
+                followers = ("llc",)  # whose length field tells long packets otherwise
+            path.append(random.choice(followers))
         if path[-1] == "fragment" and self.clean:
             path[-1] = "dstopts"
         headers = [self.header(path[at], (*path, "")[at + 1]) for at in range(len(path))]
@@ -118,6 +122,12 @@ class Templates:
 
     def _null(self, follower: str) -> dict[str, Any]:
         return {"family": 30 if follower == "ipv6" else 2 << 24}
+
+    def _llc(self, _: str) -> dict[str, Any]:
+        """SNAP, or 3 octets, or 4."""
+        if self.random.random() < 0.7:
+            return {"ssap": 0xAA, "control": 3, "oui": 0}
+        return {"ssap": 0x42, "control": self.random.choice([3, 1])}
 
     def _ipv4(self, _: str) -> dict[str, Any]:
         if self.random.random() < 0.7:
@@ -167,6 +177,10 @@ class Templates:
             given.setdefault("seq", 7)
         elif not self.clean and self.random.random() < 0.05:
             given |= {"version": 1, "protocol": 0x880B, "ack": self.random.getrandbits(32)}
+        if not self.clean and self.random.random() < 0.1:  # source routes, of any length
+            size = self.random.choice([1, 4, 7])
+            route = b"\1\2\3" + bytes([size]) + self.random.randbytes(size) + bytes(4)
+            given |= {"flags": given.get("flags", 0) | R, "routing": route}
         return given
 
     def _erspan(self, _: str) -> dict[str, Any]:

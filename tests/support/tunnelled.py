@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import encap
-from encap import Header, IPv4, IPv6
+from encap import UDP, Header, IPv4, IPv6
 from encap.assemble import present
 from encap.layout import Checksum, Next, Port
 from encap.names import parse_name
@@ -91,6 +91,8 @@ def place(headers: list[Header], text: str, value: Any) -> tuple[int, str] | Non
         return None
     at = found[name.index]
     field, view = name.field_in(type(headers[at]))
+    if field.variable is None and not present(headers[at], field):
+        return None
     if view is not None:
         mask = (1 << view.bits) - 1 << view.shift
         value = getattr(headers[at], field.name) & ~mask | value << view.shift
@@ -139,8 +141,9 @@ def _with_options(header: Header, inner: IPv4 | IPv6 | None, **options: Any) -> 
     if isinstance(header, IPv4 | IPv6):
         wanted = {name: options.get(name) for name in ("ttl", "tos", "ecn", "df")}
         header = _inheriting(header, inner, **wanted)
-    if header.path == "udp" and options.get("udp_checksum") is not None:
-        header = with_fields(header, checksum=None if options["udp_checksum"] else 0)
+    summed = options.get("udp_checksum")
+    if isinstance(header, UDP) and (summed or (summed is False and header.checksum is None)):
+        header = with_fields(header, checksum=None if summed else 0)
     return header
 
 
