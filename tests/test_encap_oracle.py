@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import stacks
 from cases import Case, Cases, expected, hopeless
 from hypothesis import event, given
 from hypothesis import strategies as st
 
 import encap
-from encap import FieldError
+from encap import GRE, Ethernet, FieldError, IPv4
+from encap.packet import Packet
 
 seeds = st.integers(0, 1 << 32)
 LINKTYPES = {"eth": 1, "sll": 113, "sll2": 276, "null": 0}
@@ -75,3 +77,30 @@ def test_into_memory_of_ones_own(seed: int, threads: int) -> None:
     assert made.equals(fresh)
     assert made.data.base is room or not len(made.data)
     assert (room[-100:] == 0xA5).all()
+
+
+@pytest.mark.parametrize("change", stacks.CHANGES, ids=lambda change: change.__name__)
+def test_counters_run_on_over_threads_and_packets_left_out(change: stacks.Change) -> None:
+    some = stacks.random_packets(4000, 5, change)
+    packets = encap.Packets.concat([some] * 6)
+    columns = {"gre.key": np.arange(len(packets), dtype=np.uint32)}
+    template = Packet(
+        Ethernet(src="02:00:00:00:00:01", dst="02:00:00:00:00:02"),
+        IPv4(src="192.0.2.1", dst="192.0.2.2", id=65_000),
+        GRE(key=0, seq=(1 << 32) - 100),
+    )
+
+    def made(threads: int) -> encap.Packets:
+        return packets.encap(
+            template, columns, seq="increment", ip_id="increment", errors="skip", threads=threads
+        )
+
+    once = made(1)
+    assert len(once) < len(packets)
+    for threads in (2, 3, 7):
+        assert made(threads).equals(once)
+    fields = once.columns("ipv4.id", "gre.key", "gre.seq")
+    count = np.arange(len(once))
+    assert (fields["gre.seq"] == (count - 100 & 0xFFFFFFFF)).all()
+    assert (fields["ipv4.id"] == (count + 65_000 & 0xFFFF)).all()
+    assert (fields["gre.key"] == once.rows).all()

@@ -61,9 +61,7 @@ class Cases:
     def case(self) -> Case:
         random = self.random
         templates = [self.templates.template() for _ in range(random.choice([1, 1, 1, 2, 3]))]
-        packets = stacks.random_packets(
-            random.randrange(1, 14), random.getrandbits(16), random.choice(stacks.CHANGES)
-        )
+        packets = self.packets(templates)
         rows = len(packets)
         options = self.options(rows)
         columns: dict[str, Any] = {}
@@ -83,6 +81,21 @@ class Cases:
         which = [random.randrange(len(templates)) for _ in range(rows)]
         packed = [Packet(*headers) for headers in known]
         return Case(templates, packed, which, packets, columns, options, values)
+
+    def packets(self, templates: list[Packet]) -> encap.Packets:
+        """Random packets of all link types, now and then so long that lengths hardly fit."""
+        random = self.random
+        packets = stacks.random_packets(
+            random.randrange(1, 14), random.getrandbits(16), random.choice(stacks.CHANGES)
+        )
+        if random.random() < 0.9:
+            return packets
+        most = 0xFFFF - len(random.choice(templates))
+        lengths = [most + random.choice([-300, -8, -1, 0, 1, 14, 60]) for _ in packets]
+        frames = list(packets)
+        if random.random() < 0.3:
+            frames = [f + bytes(size - len(f)) for f, size in zip(frames, lengths, strict=True)]
+        return encap.Packets.from_frames(frames, linktypes=packets.linktypes, wire_lengths=lengths)
 
     def options(self, rows: int) -> dict[str, Any]:
         """Options, each absent more often than not."""
@@ -132,7 +145,7 @@ class Cases:
     def array(self, field: Field, bits: int | None, numbers: list[Any]) -> Any:
         """The values of all rows as a column."""
         if field.variable is not None:
-            return numbers
+            return self.spans(numbers) if self.random.random() < 0.5 else numbers
         if field.address is not None:
             table = np.frombuffer(b"".join(numbers), np.uint8).reshape(len(numbers), -1)
             plain = self.random.random() < 0.5 and field.bits == 32
@@ -140,6 +153,19 @@ class Cases:
                 return numbers
             return table.view(">u4")[:, 0].astype(np.uint32) if plain else table
         return numbers if self.random.random() < 0.3 else np.array(numbers)
+
+    def spans(self, options: list[Any]) -> tuple[Any, Any, Any]:
+        """Options as octets, starts and lengths, in any order and with gaps."""
+        parts = [b"".join(map(bytes, some)) for some in options]
+        data, starts = b"", [0] * len(parts)
+        for row in self.random.sample(range(len(parts)), len(parts)):
+            data += self.random.randbytes(self.random.randrange(4))
+            starts[row] = len(data)
+            data += parts[row] + bytes(-len(parts[row]) % 4)
+        lengths = [len(part) + -len(part) % 4 for part in parts]
+        return (
+            np.frombuffer(data, np.uint8), np.array(starts, np.int64), np.array(lengths, np.uint32)
+        )  # fmt: skip
 
 
 class Expected(NamedTuple):
