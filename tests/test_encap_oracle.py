@@ -104,3 +104,13 @@ def test_counters_run_on_over_threads_and_packets_left_out(change: stacks.Change
     assert (fields["gre.seq"] == (count - 100 & 0xFFFFFFFF)).all()
     assert (fields["ipv4.id"] == (count + 65_000 & 0xFFFF)).all()
     assert (fields["gre.key"] == once.rows).all()
+
+
+@pytest.mark.parametrize("field", ["gre.flags", "gre.version", "erspan.version"])
+def test_what_says_which_fields_there_are_is_one_for_all(field: str) -> None:
+    template = "ipv4(src=10.0.0.1,dst=10.0.0.2)/gre(seq=1)/erspan"
+    packets = encap.Packets.from_frames([bytes(60)] * 2)
+    value = encap.template(template)[field]
+    with pytest.raises(FieldError, match=f"{field} cannot be a column: it says whether there is"):
+        packets.encap(template, {field: [value, value]})
+    assert packets.encap(template, {field: value}).equals(packets.encap(template))

@@ -555,6 +555,7 @@ class Packets:
             an array of one a packet: numbers, IPv4 addresses as uint32, others as uint8[n, 16] and
             uint8[n, 6], or lists of what a constructor takes. `geneve.options` and `ipv4.options`:
             a list, or a tuple of octets, int64 starts and uint32 lengths, as `Layers.span` gives.
+            What is named here goes before the options below.
         sport: every open UDP source port: "flow" has the entropy of the packet's innermost flow,
             in the range of RFC 7348; so have "linux", "linux-geneve", "ovs", "vpp" and a pair of
             ports, see `encap.flow.FORMULAS`; or a number, or a column.

@@ -210,10 +210,21 @@ class _Template:
         for text in wishes.columns:
             found = _find(template, text)
             if found is not None:
+                self._require_free(text, *found)
                 self.slots.append(Slot(*found, "COLUMN", key=text))
                 self.named.append(found)
         for index in range(len(self.headers)):
             self._wish(index)
+
+    def _require_free(self, text: str, index: int, field: Field, _: View | None) -> None:
+        """FieldError for a field that says which others there are: all packets have the same."""
+        header = self.headers[index]
+        for other in header.fields.values():
+            if other.when is not None and field.name in {name for name, _, _ in other.when.tests}:
+                raise FieldError(
+                    f"{text} cannot be a column: it says whether there is a {other.name}",
+                    layer=header.path, field=text,
+                )  # fmt: skip
 
     def _wish(self, index: int) -> None:
         """What the options want of one header."""
@@ -232,8 +243,9 @@ class _Template:
             self._vary(index, "dscp", "DSCP")
             if wishes.ecn is None:
                 self._vary(index, "ecn", "ECN")
-        elif wishes.tos is not None:
-            self._put(index, "tos" if path == "ipv4" else "traffic_class", wishes.tos, "")
+        elif isinstance(wishes.tos, int):
+            self._set(index, "dscp", wishes.tos >> 2)
+            self._set(index, "ecn", wishes.tos & 3)
         if wishes.ecn is not None:
             self._vary(index, "ecn", ECN[wishes.ecn])
         if path == "ipv4":
@@ -295,10 +307,12 @@ class _Template:
         if self._is_named(index, name):
             return
         header: Any = self.headers[index]
-        if name == "df":
-            name, value = "flags", header.flags & ~2 | (value or 0) << 1
-        checked = type(header)(**{name: value})
-        self.headers[index] = header._with({name: getattr(checked, name)})
+        field, view = self._field(index, name)
+        if view is not None:
+            rest = getattr(header, field.name) & ~_bits(field, view)
+            value = rest | (value or 0) << view.shift
+        checked = type(header)(**{field.name: value})
+        self.headers[index] = header._with({field.name: getattr(checked, field.name)})
 
     def _vary(self, index: int, name: str, source: str, add: int = 0, key: str = "") -> None:
         """A field, or a view of one, that is not the same in every packet."""

@@ -55,7 +55,7 @@ SAFE = {
 }
 """Fields that say nothing of what follows."""
 DECIDING = {
-    ("gre", "flags"), ("gre", "version"), ("erspan", "version"), ("erspan", "o"),
+    ("gre", "flags"), ("gre", "version"), ("erspan", "version"),
     ("llc", "ssap"), ("llc", "control"), ("routing", "type"), ("routing", "segments_left"),
 }  # fmt: skip
 """Fields that say which others there are, or what others mean: no matter of single values."""
