@@ -16,6 +16,8 @@
 #include "core/flow_hash.c"
 #include "core/covers.h"
 #include "core/build.c"
+#include "core/crc32c.c"
+#include "core/verdicts.c"
 #include "core/options.c"
 #include "core/rewriting.h"
 #include "core/program.c"

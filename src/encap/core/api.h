@@ -359,6 +359,25 @@ int encap_splice(const encap_batch *batch, uint64_t begin, uint64_t end, const u
                  const uint32_t *removed, const uint32_t *inserted, const uint8_t *octets,
                  uint64_t stride, uint32_t width, const int64_t *targets, uint8_t *out,
                  uint64_t out_size);
+/* --- verdicts ---------------------------------------------------------------- */
+
+/* What is to be said of a checksum. */
+enum encap_verdict {
+    ENCAP_CHECKSUM_NONE, /* there is no such checksum */
+    ENCAP_CHECKSUM_GOOD,
+    ENCAP_CHECKSUM_BAD,
+    ENCAP_CHECKSUM_ZERO, /* a UDP checksum of 0 that may be: there is none */
+    ENCAP_CHECKSUM_ZERO_ILLEGAL, /* one over IPv6 that may not */
+    ENCAP_CHECKSUM_PARTIAL, /* the sum of the pseudo header: the rest was left to a NIC */
+    ENCAP_CHECKSUM_UNVERIFIABLE, /* octets that it covers are missing, or not known */
+    ENCAP_VERDICTS
+};
+
+/* Walks rows [begin, end) as encap_parse does, and judges every checksum in them:
+ * verdicts[row * 16 + slot] is an enum encap_verdict for each slot of layers[row]. */
+void encap_judge(const encap_batch *batch, const encap_rules *rules, const encap_cover *covers,
+                 uint64_t begin, uint64_t end, encap_paths *paths, encap_layers *layers,
+                 uint16_t *path_ids, uint8_t *verdicts);
 
 /* --- options --------------------------------------------------------------- */
 

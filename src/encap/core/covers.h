@@ -128,6 +128,33 @@ INLINE void find_reaches(const uint8_t *frame, uint32_t size, uint32_t wire_leng
     }
 }
 
+/* Fills *layers and *noted from a frame whose first header is `kind`. */
+INLINE void reach_frame(const encap_rules *rules, const uint8_t *frame, uint32_t size,
+                        uint32_t kind, encap_layers *layers, reaches_noted *noted)
+{
+    walk w = {.rules = rules, .recording = RECORD_REACHES, .layers = layers, .noted = noted};
+    memset(layers->kind, 0, sizeof layers->kind);
+    noted->odd = 0;
+    begin_walk(&w, frame, size);
+    walk_packet(&w, kind);
+    noted->end[w.count] = w.end;
+    noted->odd |= layers->status;
+    layers->payload = w.at;
+    layers->end = w.end;
+    layers->count = (uint8_t)w.count;
+}
+
+/* What find_reaches gives for a header in a packet in which nothing is odd. */
+INLINE reach plain_reach(const encap_layers *layers, const reaches_noted *noted, uint32_t slot)
+{
+    const uint32_t end = noted->end[slot + 1];
+    uint8_t network = NO_SLOT;
+    for (uint32_t before = slot; before-- > 0 && network == NO_SLOT;)
+        if (is_ip(layers->kind[before]))
+            network = (uint8_t)before;
+    return (reach){end, end - layers->offset[slot], network, 0};
+}
+
 /* Where the header in `slot` ends, options and all; it is not broken. */
 INLINE uint32_t header_end(const encap_layers *layers, uint32_t slot)
 {
@@ -187,6 +214,11 @@ static const uint8_t *routed_to(const uint8_t *frame, uint32_t size, const encap
     return NULL;
 }
 
+INLINE uint64_t words_64(const uint8_t *at)
+{
+    return words_32(at) + words_32(at + 4);
+}
+
 /* The sum of the pseudo header of the header in `slot`, words as they lie in memory, not folded;
  * 0 where no IP header is in front. RFC 9293 section 3.1, RFC 768, RFC 8200 section 8.1. */
 INLINE uint64_t pseudo_sum(const uint8_t *frame, uint32_t size, const encap_layers *layers,
@@ -194,23 +226,17 @@ INLINE uint64_t pseudo_sum(const uint8_t *frame, uint32_t size, const encap_laye
 {
     if (mine->network == NO_SLOT)
         return 0;
-    const uint8_t *header = frame + layers->offset[mine->network];
-    const int six = layers->kind[mine->network] == ENCAP_IPV6;
-    const uint8_t *source = header + (six ? 8 : 12), *destination = header + (six ? 24 : 16);
-    int wide = six;
-    if (UNLIKELY(mine->flags & REACH_ROUTED)) {
-        const uint8_t *final = routed_to(frame, size, layers, mine->network, slot);
-        destination = final ? final : destination;
-        wide = six || final;
-    }
-    uint64_t sum = (uint64_t)big16(cover->protocol) + big16((uint16_t)mine->length) +
-                   big16((uint16_t)(mine->length >> 16));
-    sum += words_32(source) + words_32(destination);
-    if (six)
-        sum += words_32(source + 4) + words_32(source + 8) + words_32(source + 12);
-    if (wide)
-        sum += words_32(destination + 4) + words_32(destination + 8) + words_32(destination + 12);
-    return sum;
+    const uint8_t *header = frame + layers->offset[mine->network], *final = NULL;
+    const uint64_t sum = (uint64_t)big16(cover->protocol) + big16((uint16_t)mine->length) +
+                         big16((uint16_t)(mine->length >> 16));
+    if (UNLIKELY(mine->flags & REACH_ROUTED))
+        final = routed_to(frame, size, layers, mine->network, slot);
+    if (layers->kind[mine->network] == ENCAP_IPV4)
+        return sum + words_32(header + 12) +
+               (final ? words_64(final) + words_64(final + 8) : words_32(header + 16));
+    final = final ? final : header + 24;
+    return sum + words_64(header + 8) + words_64(header + 16) + words_64(final) +
+           words_64(final + 8);
 }
 
 #endif

@@ -32,6 +32,9 @@ typedef struct implementation {
                       encap_paths *paths, int8_t *slots, uint32_t *out);
     int (*build)(const encap_batch *batch, const encap_rules *rules, const encap_builder *builder,
                  uint64_t begin, uint64_t end, uint64_t at, const encap_built *out);
+    void (*judge)(const encap_batch *batch, const encap_rules *rules, const encap_cover *covers,
+                  uint64_t begin, uint64_t end, encap_paths *paths, encap_layers *layers,
+                  uint16_t *path_ids, uint8_t *verdicts);
 } implementation;
 
 /* The kernels of one variant, and its row of the table. */
@@ -109,6 +112,14 @@ typedef struct implementation {
     {                                                                                              \
         return build_rows(batch, rules, builder, begin, end, at, out, copy_##variant,              \
                           pass_##variant);                                                         \
+    }                                                                                              \
+    ATTRIBUTES static void variant##_judge(const encap_batch *batch, const encap_rules *rules,     \
+                                           const encap_cover *covers, uint64_t begin,              \
+                                           uint64_t end, encap_paths *paths, encap_layers *layers, \
+                                           uint16_t *path_ids, uint8_t *verdicts)                  \
+    {                                                                                              \
+        judge_rows(batch, rules, covers, begin, end, paths, layers, path_ids, verdicts,            \
+                   pass_##variant, crc_##variant);                                                 \
     }
 
 /* clang-format off: one a line */
@@ -128,6 +139,7 @@ typedef struct implementation {
         .decap = variant##_decap,                                                                  \
         .flow_hash = variant##_flow_hash,                                                          \
         .build = variant##_build,                                                                  \
+        .judge = variant##_judge,                                                                  \
     }
 /* clang-format on */
 
@@ -320,4 +332,13 @@ int encap_build_fill(const encap_batch *batch, const encap_rules *rules,
     if (!rows_exist(batch, begin, end) || !plans_hold(builder))
         return -1;
     return current_implementation()->build(batch, rules, builder, begin, end, at, out);
+}
+
+void encap_judge(const encap_batch *batch, const encap_rules *rules, const encap_cover *covers,
+                 uint64_t begin, uint64_t end, encap_paths *paths, encap_layers *layers,
+                 uint16_t *path_ids, uint8_t *verdicts)
+{
+    if (rows_exist(batch, begin, end))
+        current_implementation()->judge(batch, rules, covers, begin, end, paths, layers, path_ids,
+                                        verdicts);
 }

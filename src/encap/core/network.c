@@ -13,6 +13,7 @@ INLINE uint32_t after_protocol(const walk *w, uint32_t number)
 INLINE uint32_t fragmented(walk *w, uint32_t size, uint32_t offset, uint32_t protocol)
 {
     stop(w, ENCAP_INCOMPLETE, w->count - 1);
+    odd(w);
     w->at += size;
     return offset ? (uint32_t)ENCAP_NONE : after_protocol(w, protocol);
 }
@@ -37,6 +38,8 @@ INLINE uint32_t step_ipv4(walk *w)
         return broken(w, ENCAP_TRUNCATED, 20);
     if (LIKELY(total)) /* 0: segmentation was left to a NIC */
         limit(w, total);
+    else
+        odd(w);
     w->network = 4;
     uint32_t fragment = load_be16(header + 6) & 0x3fff;
     if (UNLIKELY(fragment))
@@ -59,6 +62,8 @@ INLINE uint32_t step_ipv6(walk *w)
     uint32_t payload = load_be16(header + 4);
     if (LIKELY(payload || header[6] == NO_NEXT_HEADER))
         limit(w, 40 + payload);
+    else
+        odd(w);
     w->network = 6;
     w->at += 40;
     return w->rules->protocol[header[6]];
@@ -75,6 +80,8 @@ INLINE uint32_t step_extension(walk *w, uint32_t kind)
     uint32_t size = 8 + 8u * header[1];
     if (size > left(w))
         return broken(w, ENCAP_TRUNCATED, fixed);
+    if (kind == ENCAP_ROUTING)
+        odd(w);
     w->at += size;
     return after_protocol(w, header[0]);
 }
@@ -139,6 +146,8 @@ INLINE uint32_t step_udp(walk *w)
         return broken(w, ENCAP_MALFORMED, 8);
     if (LIKELY(length))
         limit(w, length);
+    else
+        odd(w);
     w->at += 8;
     if (incomplete(w))
         return ENCAP_NONE;

@@ -34,20 +34,34 @@ typedef struct inner_packet {
     uint64_t wire_length;
 } inner_packet;
 
+/* What a walk records: nothing but a tunnel that it looks for, the layers, or the layers and how
+ * far each of them reaches. */
+#define RECORD_NOTHING 0
+#define RECORD_LAYERS 1
+#define RECORD_REACHES 2
+
+/* How far the headers of a packet reach, as far as a walk can note it in passing. */
+typedef struct reaches_noted {
+    uint32_t end[ENCAP_MAX_LAYERS + 1]; /* of what is there: in front of each header, and behind */
+    uint32_t odd; /* not 0: octets are missing, a length is open, or there is a fragment or a route,
+                   * so that find_reaches in covers.h has to look closer */
+} reaches_noted;
+
 /* Few enough members to stay in registers. What stops a walk is rare and goes to memory at once. */
 typedef struct walk {
     const encap_rules *rules;
     const uint8_t *frame;
-    uint32_t at;          /* start of the next header */
-    uint32_t end;         /* end of what the outer lengths and the capture leave */
-    uint32_t count;       /* headers so far */
+    uint32_t at; /* start of the next header */
+    uint32_t end; /* end of what the outer lengths and the capture leave */
+    uint32_t count; /* headers so far */
     encap_layers *layers;
-    int recording;        /* a constant: 0 when only a tunnel is looked for */
+    int recording; /* a constant: RECORD_ something */
+    reaches_noted *noted; /* only for RECORD_REACHES */
     /* Only when a tunnel is looked for: */
     inner_packet *inner;
-    uint64_t wire_end;    /* like `end`, had nothing been cut by the capture */
-    uint32_t network;     /* 4 or 6 when this packet already has an IP header, else 0 */
-    uint32_t tunnels;     /* which tunnels to stop at, and how many more of them */
+    uint64_t wire_end; /* like `end`, had nothing been cut by the capture */
+    uint32_t network; /* 4 or 6 when this packet already has an IP header, else 0 */
+    uint32_t tunnels; /* which tunnels to stop at, and how many more of them */
     uint32_t depth;
 } walk;
 
@@ -58,6 +72,13 @@ INLINE uint32_t stop(walk *w, uint32_t status, uint32_t slot)
     w->layers->status_layer = (uint8_t)slot;
     w->layers->status_offset = w->at;
     return ENCAP_NONE;
+}
+
+/* Notes that there is something odd in how far headers reach. */
+INLINE void odd(walk *w)
+{
+    if (w->recording == RECORD_REACHES)
+        w->noted->odd = 1;
 }
 
 /* The header's address when its `fixed` octets are there; it is a layer then. */
@@ -71,6 +92,8 @@ INLINE const uint8_t *enter(walk *w, uint32_t kind, uint32_t fixed)
         w->layers->kind[w->count] = (uint8_t)kind;
         w->layers->offset[w->count] = (uint16_t)w->at;
     }
+    if (w->recording == RECORD_REACHES)
+        w->noted->end[w->count] = w->end;
     w->count++;
     return w->frame + w->at;
 }
@@ -100,6 +123,8 @@ INLINE void limit(walk *w, uint32_t length)
 {
     if (length < left(w))
         w->end = w->at + length;
+    else if (UNLIKELY(length > left(w)))
+        odd(w);
     if (!w->recording && (uint64_t)w->at + length < w->wire_end)
         w->wire_end = (uint64_t)w->at + length;
 }
