@@ -8,7 +8,9 @@ does not depend on how many there are.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
+from functools import partial
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -114,6 +116,7 @@ def thread_count(threads: int | None = None) -> int:
 
 
 _executor: ThreadPoolExecutor | None = None
+_here = threading.local()  # `busy`: a kernel runs in this thread
 
 
 def _forget_executor() -> None:
@@ -129,14 +132,26 @@ if hasattr(os, "register_at_fork"):
 def spread(
     kernel: Callable[[int, int], _Result], count: int, threads: int | None = None
 ) -> list[_Result]:
-    """What `kernel(begin, end)` gives for contiguous ranges that cover `count` rows, in order."""
+    """What `kernel(begin, end)` gives for contiguous ranges that cover `count` rows, in order.
+
+    What a kernel spreads itself runs in its own thread: the others are at work already.
+    """
     global _executor
     wanted = min(thread_count(threads), max(1, count // ROWS_A_THREAD))
-    if wanted == 1:
-        return [kernel(0, count)]
+    if wanted == 1 or getattr(_here, "busy", False):
+        return [_alone(kernel, 0, count)]
     if _executor is None or _executor._max_workers < wanted:
         from concurrent.futures import ThreadPoolExecutor
 
         _executor = ThreadPoolExecutor(wanted, "encap")
     bounds = [count * part // wanted for part in range(wanted + 1)]
-    return list(_executor.map(kernel, bounds[:-1], bounds[1:]))
+    return list(_executor.map(partial(_alone, kernel), bounds[:-1], bounds[1:]))
+
+
+def _alone(kernel: Callable[[int, int], _Result], begin: int, end: int) -> _Result:
+    """Runs a kernel in this thread, and what it spreads too."""
+    before, _here.busy = getattr(_here, "busy", False), True
+    try:
+        return kernel(begin, end)
+    finally:
+        _here.busy = before

@@ -82,6 +82,37 @@ def field_column(name: Name) -> Column:
     return _of_fields(name, _spec(name))
 
 
+@lru_cache(maxsize=1024)
+def address_column(text: str, member: str, bits: int, shift: int = 0) -> Column:
+    """An address, or up to 64 bits of it, as a number; 0 where the name means another header.
+
+    member: path name of the header that has it: `ip.src` of `ipv4` is 0 in IPv6 packets.
+    bits, shift: which of its bits, from the lowest on.
+    With `?` behind the name: whether the address is there, in such a header.
+    """
+    name = parse_name(text)
+    spec, kind = _spec(name), header_class(member)
+    field, _ = name.field_in(kind)
+    _place(spec.fields[0], kind, field, View(field.name, bits, shift))
+    spec.field_count = 1
+    dtype: np.dtype[Any] = np.min_scalar_type((1 << bits) - 1)
+    spec.form = lib.ENCAP_VALUE
+    if name.presence:
+        spec.form, dtype = lib.ENCAP_PRESENCE, np.dtype(np.bool_)
+    spec.size = dtype.itemsize
+    return Column(f"{text} of {member}, {bits} bits from {shift}", spec, dtype)
+
+
+@lru_cache
+def packet_column(name: str) -> Column:
+    """What the walk says of a packet as a whole: its `status`, or the number of its `path`."""
+    spec = ffi.new("encap_column *")
+    forms = {"path": (lib.ENCAP_PATH_ID, np.uint16), "status": (lib.ENCAP_STATUS, np.uint8)}
+    spec.form, dtype = forms[name][0], np.dtype(forms[name][1])
+    spec.size = dtype.itemsize
+    return Column(name, spec, dtype)
+
+
 def slot_column(name: str) -> Column:
     """Which slot of the layers holds the header that `name` (without a field) means; -1: none."""
     found = column(name)
@@ -135,7 +166,7 @@ def _place(spec: Any, kind: type[Header], field: Field, view: View | None) -> No
         first += kind.fixed_len * 8 - group_first
         least, area = kind.fixed_len, kind.fixed_len + group_bits // 8
     start, stop = first // 8, -(-(first + bits) // 8)
-    if bits > 64 or (field.address is not None and bits > 32):
+    if bits > 64 or (field.address is not None and view is None and bits > 32):
         width = bits // 8
     else:
         width = next(size for size in (1, 2, 4, 8) if size >= stop - start)

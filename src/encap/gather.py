@@ -25,7 +25,7 @@ from encap.walk import PathTable, port_rules
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["columns"]
+__all__ = ["Scratch", "columns", "give_back", "results", "specs_of", "take_scratch"]
 
 Array: TypeAlias = npt.NDArray[Any]
 ALIGNED = 64  # octets: a column starts on a cache line
@@ -43,11 +43,15 @@ class _Plan(NamedTuple):
 def _plan(names: tuple[str, ...]) -> _Plan:
     of_fields = [name for name in dict.fromkeys(names) if name not in OF_PACKETS]
     wanted = tuple(column(name, *OF_PACKETS) for name in of_fields)
-    specs = ffi.new("encap_column[]", [made.spec[0] for made in wanted])
-    return _Plan(tuple(name for name in names if name in OF_PACKETS), wanted, specs)
+    return _Plan(tuple(name for name in names if name in OF_PACKETS), wanted, specs_of(wanted))
 
 
-class _Scratch:
+def specs_of(wanted: Sequence[Column]) -> Any:
+    """Columns side by side, as the core takes them."""
+    return ffi.new("encap_column[]", [made.spec[0] for made in wanted])
+
+
+class Scratch:
     """Room for the paths of one range of rows, and for the slots of each column in each."""
 
     def __init__(self) -> None:
@@ -55,15 +59,34 @@ class _Scratch:
         self._room = np.empty(0, np.int8)
         self.slots = ffi.NULL
 
-    def ready(self, columns: int) -> None:
-        """Forgets the paths, and makes room for as many columns."""
+    def gather(
+        self, source: Batch, rules: Any, begin: int, end: int, specs: Any, outs: Any
+    ) -> PathTable:
+        """Runs the fused kernel; gives the paths of these rows, good until the next call."""
+        count = len(specs)
         self.paths.clear()
-        if len(self._room) < self.paths.capacity * columns:
-            self._room = np.empty(self.paths.capacity * columns, np.int8)
+        if len(self._room) < self.paths.capacity * count:
+            self._room = np.empty(self.paths.capacity * count, np.int8)
             self.slots = pointer(self._room, "int8_t", writable=True)
+        paths, slots = self.paths.pointer, self.slots
+        lib.encap_columns(source.pointer, rules, begin, end, paths, slots, specs, count, outs)
+        return self.paths
 
 
-_idle: deque[_Scratch] = deque(maxlen=8)  # its ends are atomic, so threads can share it
+_idle: deque[Scratch] = deque(maxlen=8)  # its ends are atomic, so threads can share it
+
+
+def take_scratch() -> Scratch:
+    """Room that an earlier call has left, or new room."""
+    try:
+        return _idle.pop()
+    except IndexError:
+        return Scratch()
+
+
+def give_back(scratch: Scratch) -> None:
+    """Leaves room to the next call."""
+    _idle.append(scratch)
 
 
 def columns(
@@ -86,13 +109,13 @@ def columns(
     elif plan.of_packets:
         found = {name: of_packets(packets, name) for name in plan.of_packets}
     if plan.wanted:
-        arrays, targets = _results(plan.wanted, len(packets), out)
+        arrays, targets = results(plan.wanted, len(packets), out)
         _fill(packets, plan, targets, port_rules(packets._ports_with(ports)), threads)
         found |= arrays
     return {name: found[name] for name in names}
 
 
-def _results(
+def results(
     wanted: Sequence[Column], rows: int, out: Mapping[str, Array] | None
 ) -> tuple[dict[str, Array], list[Any]]:
     """The arrays that the columns go to, and where they are for C: those of `out`, or new ones."""
@@ -135,17 +158,11 @@ def _fill(
     packets: Packets, plan: _Plan, targets: list[Any], rules: Any, threads: int | None
 ) -> None:
     """Runs the fused kernel."""
-    source, count = Batch(packets), len(plan.wanted)
-    outs = ffi.new("uint8_t *[]", targets)
+    source, outs = Batch(packets), ffi.new("uint8_t *[]", targets)
 
     def fill(begin: int, end: int) -> None:
-        try:
-            scratch = _idle.pop()
-        except IndexError:
-            scratch = _Scratch()
-        scratch.ready(count)
-        paths, slots = scratch.paths.pointer, scratch.slots
-        lib.encap_columns(source.pointer, rules, begin, end, paths, slots, plan.specs, count, outs)
-        _idle.append(scratch)
+        scratch = take_scratch()
+        scratch.gather(source, rules, begin, end, plan.specs, outs)
+        give_back(scratch)
 
     spread(fill, len(packets), threads)

@@ -14,7 +14,7 @@ from encap.errors import FieldError
 if TYPE_CHECKING:
     from encap.layers import Layers
 
-__all__ = ["option"]
+__all__ = ["check_option", "find", "option"]
 
 _FORMATS = {
     "geneve": lib.ENCAP_OPTIONS_GENEVE,
@@ -25,8 +25,11 @@ _FORMATS = {
 }
 
 
-def _key(protocol: str, numbers: tuple[int, ...]) -> int:
-    """What the core looks for: class and type of a Geneve option, the type of another."""
+def check_option(protocol: str, numbers: tuple[int, ...]) -> int:
+    """What the core looks for: class and type of a Geneve option, the type of another.
+
+    FieldError where a header of `protocol` has no options, or a number does not fit.
+    """
     if protocol not in _FORMATS:
         raise FieldError(
             f"{protocol!r} has no options; those that have are {', '.join(_FORMATS)}",
@@ -46,12 +49,15 @@ def _key(protocol: str, numbers: tuple[int, ...]) -> int:
     return key
 
 
-def option(
+def find(
     layers: Layers, name: str, numbers: tuple[int, ...]
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """The data of one option in every packet; see `Layers.option`."""
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
+    """Where the data of one option stand, and how many octets they have; where it is at all.
+
+    int64[n] starts in the data of the batch and uint32[n] lengths, 0 where there is none.
+    """
     protocol = name.rpartition(".")[2].partition("[")[0]
-    key = _key(protocol, numbers)
+    key = check_option(protocol, numbers)
     starts, lengths = layers.span(f"{name}.options")
     rows, data = len(layers), layers.packets.data
     found, sizes = np.zeros(rows, np.int64), np.zeros(rows, np.uint32)
@@ -64,18 +70,28 @@ def option(
         pointer(present, "uint8_t", writable=True),
     )
 
-    def find(begin: int, end: int) -> None:
+    def look(begin: int, end: int) -> None:
         lib.encap_find_options(
             octets, data.size, *given, begin, end, _FORMATS[protocol], key, *results
         )
 
-    spread(find, rows)
+    spread(look, rows)
+    return found, sizes, present.view(np.bool_)
+
+
+def option(
+    layers: Layers, name: str, numbers: tuple[int, ...]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """The data of one option in every packet; see `Layers.option`."""
+    found, sizes, present = find(layers, name, numbers)
+    rows, data = len(layers), layers.packets.data
     width = int(sizes.max(initial=0))
     table = memory.empty(rows * width, np.uint8)
-    target = pointer(table, "uint8_t", writable=True)
+    octets, target = pointer(data, "uint8_t"), pointer(table, "uint8_t", writable=True)
+    given = (pointer(found, "int64_t"), pointer(sizes, "uint32_t"))
 
     def copy(begin: int, end: int) -> None:
-        lib.encap_copy_spans(octets, data.size, *results[:2], begin, end, width, target)
+        lib.encap_copy_spans(octets, data.size, *given, begin, end, width, target)
 
     spread(copy, rows)
-    return table.reshape(rows, width), present.view(np.bool_)
+    return table.reshape(rows, width), present

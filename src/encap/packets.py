@@ -23,6 +23,7 @@ from encap.registry import checked_ports
 if TYPE_CHECKING:
     from encap.capture.kept import Record
     from encap.fields import Header
+    from encap.filter import Filter
     from encap.layers import Layers
     from encap.oversize import Oversize
     from encap.packet import Packet
@@ -296,7 +297,7 @@ class Packets:
     def __getitem__(self, index: Any) -> bytes | Packets:
         """One frame as bytes, or the batch of the rows that a slice, mask or array names."""
         if isinstance(index, slice):
-            return self._select(index, np.arange(len(self), dtype=np.int64)[index])
+            return self._select(index, np.arange(*index.indices(len(self)), dtype=np.int64))
         if hasattr(index, "__index__") and not isinstance(index, np.ndarray):
             return bytes(self.view(index))
         rows = row_numbers(index, len(self))
@@ -458,6 +459,34 @@ class Packets:
         from encap.gather import columns
 
         return columns(self, names, ports=ports, threads=threads, out=out)
+
+    def match(
+        self,
+        expression: str | Filter,
+        *,
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+    ) -> npt.NDArray[np.bool_]:
+        """bool[n]: which packets an expression holds for.
+
+        expression: `vxlan.vni == 42 and inner.ip.src in 10.0.0.0/8`, or a `Filter` made of it.
+        ports, threads: see `parse`.
+        A comparison with a field that a packet lacks is false.  ExpressionError, with the
+        `position` of what is wrong, for a text that is no expression.
+        """
+        from encap.filter import match
+
+        return match(self, expression, ports=ports, threads=threads)
+
+    def where(
+        self,
+        expression: str | Filter,
+        *,
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+    ) -> Packets:
+        """The packets that an expression holds for, over the same octets; see `match`."""
+        return self[self.match(expression, ports=ports, threads=threads)]
 
     def decap(
         self,

@@ -159,7 +159,9 @@ enum encap_form {
     ENCAP_PRESENCE, /* 1 where the field is there */
     ENCAP_HEADER, /* 1 where the header is there */
     ENCAP_KIND, /* enum encap_kind of the header */
-    ENCAP_SLOT /* which slot of encap_layers holds the header; all ones: none */
+    ENCAP_SLOT, /* which slot of encap_layers holds the header; all ones: none */
+    ENCAP_PATH_ID, /* of the packet: its path's number in encap_paths */
+    ENCAP_STATUS /* of the packet: enum encap_status */
 };
 
 typedef struct encap_column {

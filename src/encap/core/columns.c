@@ -296,6 +296,12 @@ static void gather_any(const walked_block *block, const path_group *group, int s
         case ENCAP_KIND:
             value = kind;
             break;
+        case ENCAP_PATH_ID:
+            value = block->path_ids[row];
+            break;
+        case ENCAP_STATUS:
+            value = block->layers[row].status;
+            break;
         default: /* ENCAP_SLOT: all ones where there is none */
             value = (uint64_t)(int64_t)slot;
             break;
