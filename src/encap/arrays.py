@@ -66,8 +66,8 @@ def row_numbers(index: Any, count: int) -> npt.NDArray[np.int64]:
     if rows.dtype == np.bool_:
         if rows.shape != (count,):
             raise FieldError(f"a mask of shape {rows.shape} for {count} packets")
-        rows = np.flatnonzero(rows)
-    elif rows.size == 0:
+        return np.flatnonzero(rows).astype(np.int64, copy=False)
+    if rows.size == 0:
         rows = rows.astype(np.int64)
     elif rows.dtype.kind not in "iu":
         raise TypeError(f"packets are selected by integers or a mask, not {rows.dtype}")
@@ -76,4 +76,5 @@ def row_numbers(index: Any, count: int) -> npt.NDArray[np.int64]:
     if rows.size and not (-count <= int(rows.min()) and int(rows.max()) < count):
         raise IndexError("row out of range")
     rows = rows.astype(np.int64)  # first: adding might not fit a small type
-    return np.where(rows < 0, rows + count, rows)
+    rows[rows < 0] += count
+    return rows

@@ -304,13 +304,12 @@ class Packets:
         return self._select(rows, rows)
 
     def _select(self, index: Any, rows: Int64s) -> Packets:
-        contiguous = np.ascontiguousarray  # a slice with a step is not, and the core needs it
         return self._make(
             self.data,
-            contiguous(self.starts[index]),
-            contiguous(self.lengths[index]),
-            wire_lengths=contiguous(self.wire_lengths[index]),
-            times=self.times[index],
+            _taken(self.starts, index),
+            _taken(self.lengths, index),
+            wire_lengths=_taken(self.wire_lengths, index),
+            times=_taken(self.times, index),
             linktypes=self._select_linktypes(index, len(rows)),
             rows=rows,
             error=self.error,
@@ -322,7 +321,7 @@ class Packets:
         # One number that stands for all rows goes on standing for all.
         if self.linktypes.strides == (0,) and len(self):
             return np.broadcast_to(self.linktypes[0], (count,))
-        return np.ascontiguousarray(self.linktypes[index])
+        return _taken(self.linktypes, index)
 
     def view(self, index: SupportsIndex) -> memoryview:
         """The octets of one frame: a read-only view of the buffer, nothing copied."""
@@ -728,6 +727,14 @@ class Packets:
         from encap.rewrite.frames import add_trailer
 
         return add_trailer(self, octets, pad_to=pad_to, threads=threads, out=out)
+
+
+def _taken(array: npt.NDArray[Any], index: Any) -> npt.NDArray[Any]:
+    """The rows of `array` that a slice, or an array of rows that there are, names; contiguous."""
+    if isinstance(index, slice):
+        return np.ascontiguousarray(array[index])
+    # Memory from the pool, and no second look at rows that have been checked.
+    return array.take(index, out=memory.empty(len(index), array.dtype), mode="clip")
 
 
 def _frame(frame: object) -> bytes:

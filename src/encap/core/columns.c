@@ -265,8 +265,8 @@ INLINE int lacks_options(const encap_layers *layers, int slot)
            layers->status <= ENCAP_UNSUPPORTED;
 }
 
-/* Optional fields, addresses, and what is said of the header rather than by it. */
-static void gather_any(const walked_block *block, const path_group *group, int slot, uint32_t kind,
+/* Optional fields, addresses, and what is said of the packet. */
+static void gather_any(const walked_block *block, const path_group *group, int slot,
                        const encap_field *field, const encap_column *column, uint8_t *out)
 {
     for (uint32_t i = group->begin; i < group->end; i++) {
@@ -289,12 +289,6 @@ static void gather_any(const walked_block *block, const path_group *group, int s
             break;
         case ENCAP_PRESENCE:
             value = at != NULL;
-            break;
-        case ENCAP_HEADER:
-            value = slot >= 0;
-            break;
-        case ENCAP_KIND:
-            value = kind;
             break;
         case ENCAP_PATH_ID:
             value = block->path_ids[row];
@@ -332,6 +326,14 @@ static void gather_nothing(const walked_block *block, const path_group *group, u
     }
 }
 
+/* One octet, the same for all rows of a group: what is said of the header rather than by it. */
+static void gather_same(const walked_block *block, const path_group *group, uint8_t value,
+                        uint8_t *out)
+{
+    for (uint32_t i = group->begin; i < group->end; i++)
+        out[block->members[i]] = value;
+}
+
 static const encap_field *field_for(const encap_column *column, uint32_t kind)
 {
     if (column->form > ENCAP_PRESENCE)
@@ -358,6 +360,15 @@ static void gather_group(const walked_block *block, const path_group *group, int
         gather_nothing(block, group, column->size, out);
         return;
     }
+    /* A header that counts is captured up to the end of its fixed part. */
+    if (column->form == ENCAP_HEADER || (column->form == ENCAP_PRESENCE && !field->optional)) {
+        gather_same(block, group, slot >= 0, out);
+        return;
+    }
+    if (column->form == ENCAP_KIND) {
+        gather_same(block, group, (uint8_t)kind, out);
+        return;
+    }
     if (column->form == ENCAP_VALUE && !field->optional)
         switch (field->width * 16 + column->size) {
             FIXED(1, 1);
@@ -371,7 +382,7 @@ static void gather_group(const walked_block *block, const path_group *group, int
         default:
             break;
         }
-    gather_any(block, group, slot, kind, field, column, out);
+    gather_any(block, group, slot, field, column, out);
 }
 
 /* One column of a block. `slots` are those of the column, `stride` apart, for `paths` paths. */

@@ -19,7 +19,7 @@ Pairs: TypeAlias = tuple[tuple[int, int], ...]
 Array: TypeAlias = npt.NDArray[Any]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
-FEW = 4  # ranges that are looked at one by one
+FEW = 12  # ranges that are looked at one by one
 WHOLE = (0, (1 << 64) - 1)  # half a number of 128 bits
 
 
