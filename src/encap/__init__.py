@@ -26,6 +26,7 @@ _HOMES = {
     "packets": "NO_TIME Packets",
     "layers": "Layers",
     "walk": "Kind Status",
+    "filter": "Filter",
     "capture": "Summary create open read write",
     "implementations": "implementation implementations",
     "template": "template",

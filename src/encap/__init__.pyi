@@ -19,6 +19,7 @@ from encap.errors import TunnelError as TunnelError
 from encap.errors import UnsupportedError as UnsupportedError
 from encap.fields import Header as Header
 from encap.fields import header as header
+from encap.filter import Filter as Filter
 from encap.headers.ah import AH as AH
 from encap.headers.arp import ARP as ARP
 from encap.headers.erspan import ERSPAN as ERSPAN

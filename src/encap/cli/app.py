@@ -11,6 +11,7 @@ from encap import __version__
 from encap.cli.commands.decap import decap
 from encap.cli.commands.encap import encap
 from encap.cli.commands.fields import fields
+from encap.cli.commands.filter import filter as filter_
 from encap.cli.commands.info import info
 from encap.cli.commands.mtu import mtu
 from encap.cli.commands.show import show
@@ -41,6 +42,7 @@ for command in (
     show,
     fields,
     decap,
+    filter_,
     encap,
     mtu,
 ):

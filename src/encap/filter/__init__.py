@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from encap.filter.meaning import names_of, program
+from encap.filter.meaning import compiled, names_of
 from encap.filter.program import Program
 from encap.filter.syntax import parse
 
@@ -56,7 +56,7 @@ class Filter:
         put = object.__setattr__
         put(self, "text", text)
         put(self, "names", names_of(tree))
-        put(self, "_program", program(tree))
+        put(self, "_program", compiled(tree))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Filter is immutable: {name} cannot be set")
@@ -89,7 +89,7 @@ class Filter:
 
 
 @lru_cache(maxsize=128)
-def compiled(text: str) -> Filter:
+def _of_text(text: str) -> Filter:
     """The filter of a text, made when it is first asked for."""
     return Filter(text)
 
@@ -103,7 +103,7 @@ def match(
 ) -> npt.NDArray[np.bool_]:
     """Which packets an expression holds for; see `Packets.match`."""
     if isinstance(expression, str):
-        expression = compiled(expression)
+        expression = _of_text(expression)
     if not isinstance(expression, Filter):
         raise TypeError(f"an expression is text or a Filter, not {type(expression).__name__}")
     return expression.match(packets, ports=ports, threads=threads)

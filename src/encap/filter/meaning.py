@@ -20,13 +20,13 @@ from encap.filter.values import Value, octets
 from encap.names import nearest
 from encap.registry import HEADERS
 
-__all__ = ["names_of", "program"]
+__all__ = ["compiled", "names_of"]
 
 MOST_COLUMNS = 256
 _NAME = re.compile(r"[A-Za-z_]\w*(?:\[[^\]]*\])?(?:\.\w+(?:\[[^\]]*\])?)*\??", re.ASCII)
 
 
-def program(tree: Tree) -> Program:
+def compiled(tree: Tree) -> Program:
     """The tree made ready to run. ExpressionError for what makes no sense."""
     meaning = _Meaning(0)
     return Program(meaning.condition(tree), meaning.columns)

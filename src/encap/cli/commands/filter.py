@@ -1,0 +1,59 @@
+"""`encap filter IN OUT 'EXPRESSION'`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from encap.cli import arguments as given
+from encap.cli.options import Capture, Dst, FormatOption, LinkOption, Ports, Src
+from encap.errors import FieldError
+
+__all__ = ["filter"]
+
+
+def filter(  # noqa: A001  as the command is called
+    path: Capture,
+    out: Annotated[
+        str, typer.Argument(metavar="OUT", help="The capture to write; with --count there is none.")
+    ],
+    expression: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="EXPRESSION",
+            help="Which packets: 'vxlan.vni == 42 and inner.ip.src in 10.0.0.0/8'."
+            " The fields are those of encap fields.",
+            show_default=False,
+        ),
+    ] = None,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="The other packets: those that do not match.")
+    ] = False,
+    count: Annotated[
+        bool,
+        typer.Option(
+            "--count",
+            help="Print how many there are, and write no file: encap filter IN EXPRESSION --count.",
+        ),
+    ] = False,
+    link: LinkOption = None,
+    src: Src = None,
+    dst: Dst = None,
+    format_: FormatOption = None,
+    port: Ports = None,
+) -> int:
+    """Packets that an expression selects, as they are."""
+    ports = given.ports(port)
+    if count:
+        if expression is not None or link or src or dst or format_:
+            raise FieldError("--count writes no file: give IN and EXPRESSION alone")
+        from encap.cli.filter import count as run_count
+
+        return run_count(path, out, invert=invert, ports=ports)
+    if expression is None:
+        raise FieldError("EXPRESSION is missing: give IN, OUT and EXPRESSION, or --count")
+    target = given.target(out, format_, link, src, dst)
+    from encap.cli.filter import select
+
+    return select(path, target, expression, invert=invert, ports=ports)
