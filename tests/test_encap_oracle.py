@@ -114,3 +114,21 @@ def test_what_says_which_fields_there_are_is_one_for_all(field: str) -> None:
     with pytest.raises(FieldError, match=f"{field} cannot be a column: it says whether there is"):
         packets.encap(template, {field: [value, value]})
     assert packets.encap(template, {field: value}).equals(packets.encap(template))
+
+
+def test_the_result_cannot_be_written_over_what_is_read() -> None:
+    packets = encap.Packets.from_frames([bytes(60)] * 8)
+    template = "ipv4(src=10.0.0.1,dst=10.0.0.2)/udp/geneve"
+    room = np.zeros(4096, np.uint8)
+    octets, starts = room[:4], room[8:72].view(np.int64)
+    lengths = np.full(8, 4, np.uint32)
+    for columns in (
+        {"geneve.vni": room[:32].view(np.uint32)},
+        {"geneve.options": (octets, np.zeros(8, np.int64), lengths)},
+        {"geneve.options": (octets.copy(), starts, lengths)},
+    ):
+        assert len(packets.encap(template, columns)) == 8
+        with pytest.raises(FieldError, match="overlap"):
+            packets.encap(template, columns, out=room)
+    with pytest.raises(FieldError, match="overlap"):
+        packets.encap([template, template], which=room[:8], out=room)

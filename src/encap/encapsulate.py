@@ -6,7 +6,7 @@ pass of the core. How a template becomes a plan for the core is in `encap.plan`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -41,6 +41,13 @@ class Asked(NamedTuple):
     columns: Columns
     which: npt.NDArray[np.uint8] | None
     skip: bool
+
+    def read(self) -> Iterator[Array]:
+        """The caller's arrays, which are read while octets are written."""
+        for given in self.columns.arrays.values():
+            yield from given if isinstance(given, tuple) else (given,)
+        if self.which is not None:
+            yield self.which
 
 
 def encap(
@@ -119,7 +126,9 @@ class _Run:
         if any(troubled for _, _, troubled in measured):
             return self._without_troubled(out)
         total = sum(size for _, size, _ in measured)
-        given = take_out(out, total, np.uint8, apart=self.source.data)
+        given = None
+        for array in (self.source.data, *self.asked.read()):
+            given = take_out(out, total, np.uint8, apart=array)
         data = memory.empty(total, np.uint8) if given is None else given
         starts = memory.empty(self.rows, np.int64)
         built = self._built(starts, data)
