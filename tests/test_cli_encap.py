@@ -139,6 +139,15 @@ def test_raw_packets_from_a_template_without_ethernet(wrap: Encap, ip: Path) -> 
     assert packets.decap().equals(encap.read(ip))
 
 
+@pytest.mark.parametrize(
+    "inside", ["gre(protocol=5)/vxlan", "udp(dport=5555)/ipv4", "udp(dport=9)"]
+)
+def test_numbers_in_the_template_are_kept(wrap: Encap, plain: Path, inside: str) -> None:
+    inside = inside.replace("ipv4", IPV4 + "/gre")
+    status, packets, _ = wrap(plain, f"{IPV4}/{inside}")
+    assert (status, len(packets)) == (0, 317)
+
+
 def test_an_empty_capture(wrap: Encap, tmp_path: Path) -> None:
     encap.write(tmp_path / "empty.pcap", encap.Packets.from_frames([]))
     status, packets, err = wrap(tmp_path / "empty.pcap", VXLAN)
@@ -166,12 +175,20 @@ def test_pipes(plain: Path) -> None:
     ("words", "message"),
     [
         ([], "Missing option '--with'"),
-        (["--with", "frob"], "no header is called 'frob'"),
+        (["--with", "frob"], "no header is called 'frob'; known are eth,"),
+        (["--with", "IPv4(src=1.2.3.4)"], "'IPv4' (did you mean 'ipv4'?); known"),
+        (["--with", "vxlan(vnid=1)"], "'vnid' (did you mean 'vni'?); it has"),
         (["--with", "ipv4(src=1.2.3.4"], "character"),
         (["--with", "vxlan(vni=16777216)"], "vxlan.vni cannot be 16777216"),
         (["--with", ""], "a header's name"),
         (["--with", "ipv4(src=1.2.3.4)/udp/vxlan"], "ipv4.dst is missing"),
         (["--with", f"{VXLAN}/0x0102"], "no payload"),
+        (["--with", "0x0102"], "no payload"),
+        (["--with", "vxlan"], "no packets that begin with vxlan"),
+        (["--with", "vlan(vid=5)"], "no packets that begin with vlan"),
+        (["--with", f"{IPV4}/vxlan"], "ipv4 cannot carry vxlan: no ipv4.protocol is known"),
+        (["--with", f"{IPV4}/udp/{IPV4}"], "udp cannot carry ipv4: no udp.dport is known"),
+        (["--with", f"{IPV4}/udp"], "udp cannot carry Ethernet frames: no udp.dport"),
         (["--with", VXLAN, "--with", VXLAN], "--with is given twice"),
         (["--with", VXLAN, "--sport", "frob"], "sport is one of flow"),
         (["--with", VXLAN, "--sport", "9-1"], "there are none"),

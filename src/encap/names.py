@@ -18,7 +18,7 @@ from encap.errors import FieldError
 from encap.fields import Field, Header, View
 from encap.registry import HEADERS
 
-__all__ = ["GROUPS", "MEMBERS", "OF_PACKETS", "Name", "Parts", "parse_name", "split"]
+__all__ = ["GROUPS", "MEMBERS", "OF_PACKETS", "Name", "Parts", "nearest", "parse_name", "split"]
 
 OF_PACKETS = ("time", "length", "wire_length", "path", "status")
 """Names of what belongs to the packet itself."""

@@ -24,6 +24,7 @@ from encap.errors import EncapError, ExpressionError, FieldError
 from encap.fields import Checksum, Field, Header, Next
 from encap.headers.geneve import GeneveOption, GeneveOptions
 from encap.headers.options import Octets, Option
+from encap.names import nearest
 from encap.packet import Packet
 from encap.registry import DEFAULT, HEADERS, Registry
 
@@ -110,7 +111,8 @@ class _Reader:
             self.fail("a header's name or 0x octets are expected")
         known = dict.fromkeys([*HEADERS, *self.registry._classes])
         if name not in known:
-            self.fail(f"no header is called {name!r}; known are {', '.join(known)}", start)
+            guess = nearest(name.lower(), known)
+            self.fail(f"no header is called {name!r}{guess}; known are {', '.join(known)}", start)
         kind = self.registry.header(name)
         return kind(**self.arguments(kind)) if self.sees("(") else kind()
 
@@ -146,8 +148,9 @@ class _Reader:
         if name is None:
             self.fail("a field's name is expected")
         if name not in kind.fields and name not in kind.views:
-            known = ", ".join([*kind.fields, *kind.views])
-            self.fail(f"{kind.path} has no field {name!r}; it has {known}", start)
+            known = [*kind.fields, *kind.views]
+            guess = nearest(name.lower(), known)
+            self.fail(f"{kind.path} has no field {name!r}{guess}; it has {', '.join(known)}", start)
         if name in before:
             self.fail(f"{kind.path}.{name} is given twice", start)
         if not self.sees("="):
