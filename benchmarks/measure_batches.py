@@ -79,13 +79,10 @@ def cold_times(name: str) -> Times:
     }
     if name in TUNNELS:
         columns, limit = packets.columns(*NINE, threads=1), Limit(packets)
-        hashes = touched(4 * len(packets)).view(np.uint32)
         check_columns(packets, limit, name)
         check_decap(packets, limit, buffer)
         works |= {
             "columns": lambda: packets.columns(*NINE, threads=1, out=columns),
-            "flow": lambda: packets.flow_hash(threads=1, out=hashes),
-            "toeplitz": lambda: packets.flow_hash(algorithm="toeplitz", threads=1, out=hashes),
             "views": lambda: packets.decap(threads=1),
             "decap": lambda: packets.decap(threads=1, out=buffer),
             "limit walk": limit.walk,
@@ -95,7 +92,7 @@ def cold_times(name: str) -> Times:
 
 
 def cold() -> Iterator[Figure]:
-    """parse, columns, flow_hash and decap of every capture."""
+    """parse, columns and decap of every capture."""
     by_name = {name: cold_times(name) for name in WORKLOADS}
     group = "parse: which header stands where; cold memory, one thread"
     for name, times in by_name.items():
@@ -108,13 +105,6 @@ def cold() -> Iterator[Figure]:
         yield Figure.costs(group, what, times, "columns", "copy", MEMCPY, 1.3, count=PACKETS)
         what = f"written by hand for these packets, {name}"
         yield Figure.costs(group, what, times, "limit walk", "copy", MEMCPY, count=PACKETS)
-    group = "flow hash: of the innermost flow; cold memory, one thread"
-    for name in TUNNELS:
-        times = by_name[name]
-        what = f"`flow_hash(out=)`, {name}"
-        yield Figure.costs(group, what, times, "flow", "parse", "x parse", 1.3, count=PACKETS)
-        what = f'`flow_hash(algorithm="toeplitz", out=)`, {name}'
-        yield Figure.costs(group, what, times, "toeplitz", "parse", "x parse", count=PACKETS)
     group = "decap: the inner packets; cold memory, one thread"
     for name in TUNNELS:
         times = by_name[name]

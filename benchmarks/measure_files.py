@@ -16,6 +16,7 @@ import numpy as np
 import encap
 from goals import Figure
 from measure_batches import NINE, no_pool
+from measure_encap import VXLAN
 from timing import ROUNDS, Times, interleaved
 from workloads import PACKETS, capture
 
@@ -111,6 +112,26 @@ def streaming() -> Iterator[Figure]:
     yield Figure.costs(group, what, times, "decap", "copy loop", COPYING, count=PACKETS)
 
 
+def encap_file(path: Path, target: Path) -> None:
+    with encap.open(path) as source, encap.create(target, like=source) as sink:
+        for packets in source.batches():
+            sink.write(packets.encap(VXLAN, udp_checksum=True, threads=1))
+
+
+def wrapping() -> Iterator[Figure]:
+    """A file into VXLAN, against the loop over what comes out: the larger of the two."""
+    with in_memory("plain") as (path, target):
+        made, chunk = path.with_name("made.pcap"), bytearray(CHUNK)
+        encap_file(path, made)
+        times = interleaved({
+            "copy loop": lambda: copy_through(made, target, chunk),
+            "encap": lambda: encap_file(path, target),
+        })  # fmt: skip
+    group = "files in memory (tmpfs), in one process, plain, one thread"
+    what = "into VXLAN with UDP checksums, batch by batch to another file"
+    yield Figure.costs(group, what, times, "encap", "copy loop", COPYING, count=PACKETS)
+
+
 def index_only(path: Path) -> None:
     with encap.open(path) as source:
         for _ in source.batches():
@@ -158,4 +179,5 @@ def imports() -> Iterator[Figure]:
 
 def measure() -> Iterator[Figure]:
     yield from streaming()
+    yield from wrapping()
     yield from imports()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+import struct
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,22 +21,29 @@ import numpy as np
 
 import encap
 from measure_batches import NINE, TUNNELS
+from measure_encap import ENDS, MACS, Work
 from timing import interleaved
 from workloads import capture
 
 Row = tuple[str, int, int, int, int, int, int, int, int]
 """NINE of one packet, the tunnel's kind in words; inner addresses are 0 where they are IPv6."""
+Wrapping = tuple[bytes, int, int]
+"""A frame, the VNI and the UDP source port that it is to get."""
 SCAPY, DPKT, PYPACKER = 1000, 10_000, 5_000  # packets that a peer is given
 ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A library: what it does to frames, how many it is given, and which captures it knows."""
+    """A library: what it does to frames, how many it is given, and which captures it knows.
+
+    outer: frames put into VXLAN, each with a VNI and a source port.
+    """
 
     packets: int
     nine: Callable[[list[bytes]], list[Row]]
     inner: Callable[[list[bytes]], list[bytes]]
+    outer: Callable[[list[Wrapping]], list[bytes]] | None = None
     captures: tuple[str, ...] = TUNNELS
 
 
@@ -47,7 +55,7 @@ def number(octets: bytes) -> int:
 
 
 def scapy() -> Peer:
-    from scapy.all import GRE, IP, VXLAN, Ether, IPv6
+    from scapy.all import GRE, IP, UDP, VXLAN, Ether, IPv6
     from scapy.contrib.geneve import GENEVE
 
     def ipv4(text: str) -> int:
@@ -71,10 +79,15 @@ def scapy() -> Peer:
         ends = (ipv4(outer.src), ipv4(outer.dst))
         return (kind, key, *ends, protocol, *addresses, ports.sport, ports.dport)
 
+    def outer(frame: bytes, vni: int, port: int) -> bytes:
+        udp = UDP(sport=port, dport=4789)
+        return bytes(Ether(**MACS) / IP(**ENDS, id=0) / udp / VXLAN(flags=8, vni=vni) / frame)
+
     return Peer(
         SCAPY,
         lambda frames: [row(frame) for frame in frames],
         lambda frames: [bytes(Ether(frame)[VXLAN].payload) for frame in frames],
+        lambda wrappings: [outer(*wrapping) for wrapping in wrappings],
     )
 
 
@@ -84,6 +97,10 @@ def scapy() -> Peer:
 def dpkt() -> Peer:
     from dpkt.ethernet import Ethernet
     from dpkt.ip import IP
+    from dpkt.udp import UDP
+
+    macs = {end: encap.MAC(text).packed for end, text in MACS.items()}
+    ends = {end: socket.inet_aton(text) for end, text in ENDS.items()}
 
     def row(frame: bytes) -> Row:
         outer = Ethernet(frame).data
@@ -102,10 +119,16 @@ def dpkt() -> Peer:
         ends, ports = (number(outer.src), number(outer.dst)), body.data
         return (kind, key, *ends, body.p if v4 else body.nxt, *addresses, ports.sport, ports.dport)
 
+    def outer(frame: bytes, vni: int, port: int) -> bytes:
+        body = struct.pack("!II", 0x08000000, vni << 8) + frame
+        udp = UDP(sport=port, dport=4789, ulen=8 + len(body), data=body)
+        return bytes(Ethernet(**macs, data=IP(**ends, p=17, id=0, ttl=64, data=udp)))
+
     return Peer(
         DPKT,
         lambda frames: [row(frame) for frame in frames],
         lambda frames: [Ethernet(frame).data.data.data[8:] for frame in frames],
+        lambda wrappings: [outer(*wrapping) for wrapping in wrappings],
     )
 
 
@@ -134,7 +157,7 @@ def pypacker() -> Peer:
         PYPACKER,
         lambda frames: [row(frame) for frame in frames],
         lambda frames: [inner(frame) for frame in frames],
-        ("vxlan",),
+        captures=("vxlan",),
     )
 
 
@@ -206,9 +229,32 @@ def same(peer: str, mine: object, theirs: object) -> None:
         raise SystemExit(f"{peer} finds something else in the same packets")
 
 
+PEERS: dict[str, Callable[[], Peer]] = {"scapy": scapy, "dpkt": dpkt, "pypacker": pypacker}
+
+
+def compare_encap(name: str) -> Iterable[Result]:
+    """Plain frames put into VXLAN, with the outer UDP checksum."""
+    peer = PEERS[name]()
+    outer, few = peer.outer, peer.packets
+    if outer is None:
+        return
+    work = Work(encap.read(capture("plain")))
+    ports = work.vxlan(udp_checksum=True).columns("udp.sport")["udp.sport"]
+    wrappings = list(
+        zip(work.packets[:few], work.vnis[:few].tolist(), ports[:few].tolist(), strict=True)
+    )
+    same(name, list(work.vxlan(udp_checksum=True, ip_id="zero")[:few]), outer(wrappings))
+    times = interleaved({
+        "theirs": lambda: outer(wrappings),
+        "ours": lambda: work.vxlan(udp_checksum=True),
+    }, ROUNDS)  # fmt: skip
+    theirs, ours = times["theirs"] * 1e9 / few, times["ours"] * 1e9 / len(work.packets)
+    yield Result(name, "encap", "plain", theirs, ours)
+
+
 def compare(name: str, only: tuple[str, ...] = TUNNELS) -> Iterable[Result]:
     """One peer of Python against encap."""
-    peer: Peer = {"scapy": scapy, "dpkt": dpkt, "pypacker": pypacker}[name]()
+    peer = PEERS[name]()
     for workload in peer.captures:
         if workload not in only:
             continue
@@ -261,7 +307,7 @@ def main(words: list[str]) -> int:
         name for name in ("scapy", "dpkt", "pypacker", "numpy") if importlib.util.find_spec(name)
     ]
     for name in wanted:
-        for found in compare_numpy() if name == "numpy" else compare(name):
+        for found in compare_numpy() if name == "numpy" else (*compare(name), *compare_encap(name)):
             print(
                 f"{found.peer:9} {found.work:8} {found.capture:7}{found.theirs:9,.0f} ns a packet,"
                 f" encap {found.ours:6.1f}: {found.theirs / found.ours:,.0f} times"
