@@ -32,7 +32,7 @@ FAST = [
     {"_lib", "implementations", "memory", "arrays"},
     {"packets", "layers", "walk", "columns", "covers", "decapsulate", "gather", "options"},
     {"encapsulate", "native", "plan", "planning", "template_columns", "templates"}
-    | {"filter", "rewrite", "fragments", "flow", "oversize"},
+    | {"checksums", "filter", "rewrite", "fragments", "flow", "oversize"},
     {"capture"},
     {"tunnels"},
     {"devices"},

@@ -25,6 +25,8 @@ _HOMES = {
     "packet": "Packet parse",
     "packets": "NO_TIME Packets",
     "layers": "Layers",
+    "checksums": "Checksums",
+    "verify": "Verdict",
     "walk": "Kind Status",
     "filter": "Filter",
     "capture": "Summary create open read write",

@@ -6,6 +6,7 @@ from encap.capture import create as create
 from encap.capture import open as open  # noqa: A004  as gzip.open
 from encap.capture import read as read
 from encap.capture import write as write
+from encap.checksums import Checksums as Checksums
 from encap.errors import CaptureError as CaptureError
 from encap.errors import ChecksumError as ChecksumError
 from encap.errors import DecodeError as DecodeError
@@ -59,6 +60,7 @@ from encap.packets import Packets as Packets
 from encap.registry import Registry as Registry
 from encap.registry import fields_of as fields_of
 from encap.template import template as template
+from encap.verify import Verdict as Verdict
 from encap.walk import Kind as Kind
 from encap.walk import Status as Status
 

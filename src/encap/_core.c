@@ -25,6 +25,7 @@
 #include "core/carry.c"
 #include "core/recompute.c"
 #include "core/rewrite.c"
+#include "core/fix.c"
 #include "core/splice.c"
 #include "core/implementation.c"
 #include "core/capture.c"

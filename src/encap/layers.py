@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -273,14 +273,22 @@ def of_packets(packets: Packets, name: str) -> Array:
     return known[name]
 
 
+Walk: TypeAlias = Callable[[Any, Any, int, int, Any, Any, Any], object]
+"""Walks a range of rows: batch, rules, begin, end, paths, layers, path ids."""
+
+
 def parse(
     packets: Packets,
     *,
     ports: Mapping[int, str | None] | None = None,
     threads: int | None = None,
     out: Layers | None = None,
+    walk: Walk = lib.encap_parse,
 ) -> Layers:
-    """The layers of every packet; see `Packets.parse`."""
+    """The layers of every packet; see `Packets.parse`.
+
+    walk: a kernel that does what `encap_parse` does, and more.
+    """
     rows = len(packets)
     if out is not None and not isinstance(out, Layers):
         raise TypeError(f"out must be Layers, not {type(out).__name__}")
@@ -297,12 +305,12 @@ def parse(
     target = ffi.from_buffer("encap_layers[]", records) if rows else ffi.NULL
     ids = pointer(path_ids, "uint16_t")
 
-    def walk(begin: int, end: int) -> PathTable:
+    def walk_rows(begin: int, end: int) -> PathTable:
         paths = PathTable()
-        lib.encap_parse(source.pointer, known, begin, end, paths.pointer, target, ids)
+        walk(source.pointer, known, begin, end, paths.pointer, target, ids)
         return paths
 
-    tables = spread(walk, rows, threads)
+    tables = spread(walk_rows, rows, threads)
     for part, table in enumerate(tables[1:], 1):
         # Ids in order of first appearance over all rows: what one thread alone would have given.
         mine = slice(rows * part // len(tables), rows * (part + 1) // len(tables))

@@ -22,6 +22,7 @@ from encap.registry import checked_ports
 
 if TYPE_CHECKING:
     from encap.capture.kept import Record
+    from encap.checksums import Checksums
     from encap.fields import Header
     from encap.filter import Filter
     from encap.layers import Layers
@@ -668,6 +669,49 @@ class Packets:
         return apply(
             self, changes, checksums, missing=missing, ports=ports, threads=threads, out=out
         ).packets
+
+    def checksums(
+        self,
+        *,
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+        out: Checksums | None = None,
+    ) -> Checksums:
+        """A verdict for every checksum of every layer: of IPv4, TCP, UDP, ICMP, IGMP, SCTP and GRE.
+
+        Where a datagram ends is what the innermost length around it says; fragments, and what is
+        not all captured, cannot be verified. Nothing fails for a bad packet.
+
+        ports, threads: see `parse`.
+        out: what an earlier call returned, whose memory is used again (and so changes).
+        """
+        from encap.checksums import checksums
+
+        return checksums(self, ports=ports, threads=threads, out=out)
+
+    def fix(
+        self,
+        which: str = "bad",
+        *,
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+        out: Octets | str | None = None,
+    ) -> Packets:
+        """The packets with checksums made anew; no other octet changes.
+
+        which: those whose verdict is BAD ("bad"), those that were left to a NIC ("partial"), or
+            all that are not right ("all"), a UDP checksum of 0 over IPv6 that may not be among
+            them; one that may be stays 0.
+        ports, threads: see `parse`.
+        out: uint8 array that takes the octets, or "in place": those of this batch are changed.
+
+        An outer checksum that covers one made anew is moved along, so that it is as right as it
+        was; one that was wrong is judged again. What cannot be verified is left, and `left_out`
+        counts the packets by the reason.
+        """
+        from encap.rewrite.fix import apply_fix
+
+        return apply_fix(self, which, ports=ports, threads=threads, out=out).packets
 
     def push_vlan(
         self,

@@ -354,6 +354,31 @@ int encap_rewrite(const encap_batch *from, const encap_batch *batch, const encap
                   encap_program *programs, encap_place *places, uint8_t *octets, uint64_t *outcomes,
                   uint64_t *lefts);
 
+/* Why a packet was left with a checksum that is wrong, or may be. */
+enum encap_unfixed {
+    ENCAP_UNFIXED_FRAGMENT, /* it stands in a fragment */
+    ENCAP_UNFIXED_CUT, /* octets that it covers are missing */
+    ENCAP_UNFIXED_OPEN, /* the IP length is 0, so how much it covers is not known */
+    ENCAP_UNFIXED_BROKEN, /* its header cannot be read whole */
+    ENCAP_UNFIXEDS
+};
+
+/* What repairing came to. */
+typedef struct encap_fixes {
+    uint64_t packets; /* in which an octet changed */
+    uint64_t fixed; /* checksums made anew */
+    uint64_t moved; /* checksums brought along, since they cover one made anew */
+    uint64_t left[ENCAP_UNFIXEDS]; /* packets, by each reason */
+} encap_fixes;
+
+/* Makes the checksums anew whose verdict is among `wanted` (1 << enum encap_verdict), in rows
+ * [begin, end) of `batch` in `octets`, which is the batch's own `data`; with `from`, its rows are
+ * copied there first. *fixes is counted up. Not 0: there are no such rows, or one of `from` did
+ * not fit. */
+int encap_fix(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
+              const encap_cover *covers, uint64_t begin, uint64_t end, uint32_t wanted,
+              uint8_t *octets, encap_fixes *fixes);
+
 /* Copies row i to out + targets[i], without `removed[i]` octets from `at[i]` on, and with the first
  * `inserted[i]` of the `width` octets at octets + i * stride in their place; counts that are too
  * large are cut. Not 0: there are no such rows, or one did not fit. */

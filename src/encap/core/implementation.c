@@ -35,6 +35,9 @@ typedef struct implementation {
     void (*judge)(const encap_batch *batch, const encap_rules *rules, const encap_cover *covers,
                   uint64_t begin, uint64_t end, encap_paths *paths, encap_layers *layers,
                   uint16_t *path_ids, uint8_t *verdicts);
+    int (*fix)(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
+               const encap_cover *covers, uint64_t begin, uint64_t end, uint32_t wanted,
+               uint8_t *octets, encap_fixes *fixes);
 } implementation;
 
 /* The kernels of one variant, and its row of the table. */
@@ -120,6 +123,14 @@ typedef struct implementation {
     {                                                                                              \
         judge_rows(batch, rules, covers, begin, end, paths, layers, path_ids, verdicts,            \
                    pass_##variant, crc_##variant);                                                 \
+    }                                                                                              \
+    ATTRIBUTES static int variant##_fix(const encap_batch *from, const encap_batch *batch,         \
+                                        const encap_rules *rules, const encap_cover *covers,       \
+                                        uint64_t begin, uint64_t end, uint32_t wanted,             \
+                                        uint8_t *octets, encap_fixes *fixes)                       \
+    {                                                                                              \
+        return fix_rows(from, batch, rules, covers, begin, end, wanted, octets, fixes,             \
+                        copy_##variant, variant##_sum, pass_##variant, crc_##variant);             \
     }
 
 /* clang-format off: one a line */
@@ -140,6 +151,7 @@ typedef struct implementation {
         .flow_hash = variant##_flow_hash,                                                          \
         .build = variant##_build,                                                                  \
         .judge = variant##_judge,                                                                  \
+        .fix = variant##_fix,                                                                      \
     }
 /* clang-format on */
 
@@ -341,4 +353,14 @@ void encap_judge(const encap_batch *batch, const encap_rules *rules, const encap
     if (rows_exist(batch, begin, end))
         current_implementation()->judge(batch, rules, covers, begin, end, paths, layers, path_ids,
                                         verdicts);
+}
+
+int encap_fix(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
+              const encap_cover *covers, uint64_t begin, uint64_t end, uint32_t wanted,
+              uint8_t *octets, encap_fixes *fixes)
+{
+    if (!rows_exist(batch, begin, end) || (from && !rows_exist(from, begin, end)))
+        return -1;
+    return current_implementation()->fix(from, batch, rules, covers, begin, end, wanted, octets,
+                                         fixes);
 }

@@ -166,13 +166,14 @@ INLINE void judge_packet(judged *now, const encap_cover *covers, uint32_t kinds,
     }
 }
 
-INLINE void judge_row(const encap_batch *batch, const encap_rules *rules, const encap_cover *covers,
-                      uint32_t kinds, uint64_t row, encap_layers *layers, uint8_t *verdicts,
-                      pass_kernel *pass, crc_kernel *crc)
+/* Walks a row and judges it; `reaches` is filled where something in it is odd. Gives its octets. */
+INLINE frame_span judge_row(const encap_batch *batch, const encap_rules *rules,
+                            const encap_cover *covers, uint32_t kinds, uint64_t row,
+                            encap_layers *layers, reach reaches[ENCAP_MAX_LAYERS],
+                            uint8_t *verdicts, pass_kernel *pass, crc_kernel *crc)
 {
     const frame_span frame = row_octets(batch, row);
     reaches_noted noted;
-    reach reaches[ENCAP_MAX_LAYERS];
     reach_frame(rules, frame.at, (uint32_t)frame.size, first_of(rules, linktype_of(batch, row)),
                 layers, &noted);
     judged now = {
@@ -180,6 +181,7 @@ INLINE void judge_row(const encap_batch *batch, const encap_rules *rules, const 
     if (UNLIKELY(noted.odd))
         find_reaches(frame.at, now.size, batch->wire_lengths[row], layers, reaches);
     judge_packet(&now, covers, kinds, &noted, noted.odd ? reaches : NULL, verdicts, pass, crc);
+    return frame;
 }
 
 INLINE void judge_rows(const encap_batch *batch, const encap_rules *rules,
@@ -193,7 +195,8 @@ INLINE void judge_rows(const encap_batch *batch, const encap_rules *rules,
         const uint64_t last = end - first < ROUND ? end : first + ROUND;
         for (uint64_t row = first; row < last; row++) {
             prefetch_headers(batch, row, end, deep);
-            judge_row(batch, rules, covers, kinds, row, &layers[row],
+            reach reaches[ENCAP_MAX_LAYERS];
+            judge_row(batch, rules, covers, kinds, row, &layers[row], reaches,
                       verdicts + row * ENCAP_MAX_LAYERS, pass, crc);
         }
         deep = layers[first].payload;

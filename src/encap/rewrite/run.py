@@ -19,7 +19,7 @@ from encap.walk import PathTable, port_rules
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["CAPACITY", "Outcome", "Rewritten", "apply"]
+__all__ = ["CAPACITY", "Outcome", "Rewritten", "apply", "in_place", "room_for"]
 
 CAPACITY = 4096
 """Paths that have a program of their own; for those beyond, one is made a packet."""
@@ -183,9 +183,9 @@ def apply(
     compiled.sort(key=lambda change: not any(one.field.optional for one in change.members))
     job = _Job(compiled, checksums=CHECKSUMS[checksums])
     if isinstance(out, str):
-        data, made, source = _in_place(packets, out), packets, None
+        data, made, source = in_place(packets, out), packets, None
     else:
-        data, made, source = *_room_for(packets, out), packets
+        data, made, source = *room_for(packets, out), packets
     outcomes, lefts = job.run(made, rules, data, source, threads)
     found = {
         change.target.text: Outcome(*row[::-1].tolist())
@@ -195,7 +195,7 @@ def apply(
     return Rewritten(_with_counts(packets, made, in_order, lefts), in_order)
 
 
-def _in_place(packets: Packets, out: str) -> npt.NDArray[np.uint8]:
+def in_place(packets: Packets, out: str) -> npt.NDArray[np.uint8]:
     """The octets of a batch, which may be written to and which no two packets share."""
     if out != "in place":
         raise FieldError(f"out is an array or 'in place', not {out!r}", field="out", value=out)
@@ -216,7 +216,7 @@ def _in_place(packets: Packets, out: str) -> npt.NDArray[np.uint8]:
     return packets.data
 
 
-def _room_for(
+def room_for(
     packets: Packets, out: npt.NDArray[np.uint8] | None
 ) -> tuple[npt.NDArray[np.uint8], Packets]:
     """Octets for a copy, and the batch over them that it will be."""
