@@ -15,7 +15,7 @@ from typing import Any
 import golden
 import numpy as np
 import pytest
-from commands import NoTemplateError
+from commands import Hosts, NoTemplateError
 from golden import CLOSED, TAGGED, TUNNELS, fragments_of, joined, ports, without
 from scenarios import Columns, Step, steps
 from tunnelled import tunnelled
@@ -143,3 +143,17 @@ def test_what_is_listed_as_closed_is(name: str) -> None:
         on_the_wire(hop.expected(), hop.mtu) == list(hop.wire) for way in ways for hop, _ in way
     ]
     assert not all(equal), "this scenario need not be listed any more"
+
+
+@pytest.mark.parametrize("name", TAGGED)
+def test_vlan_devices_push_tags(name: str) -> None:
+    for host, device, direction in (("A", "inner_tx", "o"), ("B", "inner_rx", "i")):
+        frames = golden.half(name, device, "o")
+        wire = golden.half(name, "outer", direction)
+        tags = list(Hosts(name).tags(host))
+        assert [vid for _, vid in reversed(tags)] == TAGGED[name]
+        for tpid, vid in tags:
+            # The priority is the one that the sender's socket asked for.
+            pcp = wire.columns("vlan.pcp")["vlan.pcp"]
+            frames = frames.push_vlan(vid, pcp, tpid=tpid)
+        assert list(frames) == list(wire)

@@ -105,6 +105,15 @@ class Hosts:
         ((kind, words),) = made
         return Device(host, name, kind, options(words) | self.each_packet(host, name))
 
+    def tags(self, host: str, name: str = "tun0") -> Iterator[tuple[int, int]]:
+        """EtherType and id of the tags that VLAN devices push, from `name` down to the wire."""
+        command = (
+            rf"{host}: ip link add link (\S+) name {name} type vlan (?:proto (\S+) )?id (\d+).*"
+        )
+        for below, protocol, number in self.matches(command):
+            yield 0x88A8 if protocol == "802.1ad" else 0x8100, int(number)
+            yield from self.tags(host, below)
+
     def each_packet(self, host: str, name: str) -> dict[str, str]:
         """What routes, filters and neighbours say for a packet: the same for all of them here."""
         route = rf"{host}: ip (?:-6 )?route add \S+ encap ip (.*) dev {name}"
