@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from encap._lib import ffi, lib, pointer
+from encap._lib import Batch, ffi, lib, pointer
 from encap.capture.blocks import PRIVATE_BLOCK
 from encap.capture.formats import SECTION_TYPE, section_order
 from encap.capture.kept import Int64s, Likeness, Piece
 from encap.capture.losses import Losses, block_at
-from encap.capture.output import BAD_TIME, Output, Rows, Tally
+from encap.capture.output import BAD_TIME, Output, Tally
 from encap.capture.sections import SectionWriter
 from encap.errors import CaptureError
 from encap.packets import Packets
@@ -58,20 +58,20 @@ class Copier:
         if self._losses.meet(likeness, piece):
             self.finish()
             self._begin(piece)
-        others = piece.blocks.others.size
+        if origins is None:
+            origins = np.arange(len(packets))
         present = piece.number == self._losses.last(likeness)
-        other = self._other if present else others
-        for begin, end, here in self._runs(piece, origins, len(packets)):
+        other = self._other if present else piece.others.size
+        for begin, end, here in self._runs(piece, origins):
             rows = packets if end - begin == len(packets) else packets[begin:end]
-            part = np.arange(begin, end) if origins is None else origins[begin:end]
             if here:
-                other = self._fill(rows, piece, part, other)
+                other = self._fill(rows, piece, origins[begin:end], other)
             else:
                 # Their section has ended: its interfaces cannot be named any more.
-                self._losses.lose_options(piece, part)
+                self._losses.lose_options(piece, origins[begin:end])
                 self._plain(rows)
         if present:
-            self._piece, self._other = piece if other < others else None, other
+            self._piece, self._other = piece if other < piece.others.size else None, other
 
     def _begin(self, piece: Piece) -> None:
         """Whatever the piece needs of what stands before it."""
@@ -84,15 +84,14 @@ class Copier:
         for block in before.descriptions[len(section.descriptions) :]:
             section.copy_interface(block)
 
-    def _runs(
-        self, piece: Piece, origins: Int64s | None, count: int
-    ) -> Iterator[tuple[int, int, bool]]:
+    def _runs(self, piece: Piece, origins: Int64s) -> Iterator[tuple[int, int, bool]]:
         """Rows in a row, and whether their section is one that is or will be written."""
-        now, found = self._section.number or 0, piece.blocks
-        first = (
-            found.sections.size == 1 and found.sections[0] == 0 and now <= piece.before.number + 1
-        )
-        if first or (not found.sections.size and now == piece.before.number) or not count:
+        now, first, count = self._section.number or 0, piece.before.number, origins.size
+        if piece.sections.size == 1 and piece.sections[0] == 0:
+            first += 1  # as the first piece of most files begins
+        elif piece.sections.size:
+            first = -1
+        if now <= first or not count:
             yield 0, count, True
             return
         sections = piece.sections_of(origins)
@@ -105,22 +104,20 @@ class Copier:
         self, packets: Packets, piece: Piece, origins: Int64s, other: int, until: int = 0
     ) -> int:
         """The rows, and the blocks before `until`; which of the others is the next then."""
-        output, rows, blocks = self._output, Rows(packets), piece.blocks
-        origins = np.ascontiguousarray(origins)
-        arrays = [pointer(a, "int64_t") for a in (blocks.packets, blocks.others, origins)]
-        octets = pointer(piece.octets, "uint8_t")
-        counts = {"size": piece.octets.size, "packet_count": piece.count, "end": len(packets)}
-        state = ffi.new(
-            "encap_kept *", {"octets": octets, "other": other, "until": until, **counts}
-        )
+        output, origins = self._output, np.ascontiguousarray(origins)
+        batch, times = Batch(packets), np.ascontiguousarray(packets.times)
+        octets, stamps = pointer(piece.octets, "uint8_t"), pointer(times, "int64_t")
+        arrays = [pointer(a, "int64_t") for a in (piece.packets, piece.others, origins)]
+        state = ffi.new("encap_kept *", {"octets": octets, "other": other, "until": until})
         state.packets, state.others, state.origins = arrays
-        state.other_count = blocks.others.size
+        state.size, state.end = piece.octets.size, len(packets)
+        state.packet_count, state.other_count = piece.packets.size, piece.others.size
         status = -1
         while status != lib.ENCAP_KEPT_DONE:
             self._tell(state)
             order = self._section.order == ">"
             status = lib.encap_kept_fill(
-                rows.source.pointer, rows.stamps, order, state, output.target, output.room
+                batch.pointer, stamps, order, state, output.target, output.room
             )
             if state.used or status == lib.ENCAP_KEPT_ROOM:
                 output.put_filled(state.used, state.need)
@@ -140,7 +137,7 @@ class Copier:
     def _serve(self, status: int, state: Any, piece: Piece) -> None:
         """Do what the core has stopped for."""
         if status == lib.ENCAP_KEPT_STRUCTURE:
-            self._copy_header(piece, int(piece.blocks.others[state.other]))
+            self._copy_header(piece, int(piece.others[state.other]))
             state.other += 1
         elif status == lib.ENCAP_KEPT_OWNER:
             self._section.derive_interface(
@@ -156,7 +153,7 @@ class Copier:
             self._section.copy_interface(block_at(piece.octets, at, self._section.order))
             return
         order = section_order(head)
-        number = piece.before.number + 1 + int(np.searchsorted(piece.blocks.sections, at))
+        number = piece.before.number + 1 + int(np.searchsorted(piece.sections, at))
         self._section.begin(block_at(piece.octets, at, order), order, number)
 
     def _count(self, state: Any) -> None:

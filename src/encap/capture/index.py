@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ from encap.packets import Packets
 
 Octets = npt.NDArray[np.uint8]
 FIRST_ROWS = 4096
+FIRST_OTHERS = 64
 MOST_INTERFACES = 1 << 16  # of one section: what one octet of its file may cost stays small
 MOST_DESCRIBED = 1 << 24  # octets of their descriptions, which are all kept
 
@@ -60,6 +61,7 @@ class Decoder(ABC):
 
     format = ""
     header_len = 0
+    more: ClassVar[dict[str, tuple[type[np.generic], str]]] = {}  # columns of this format alone
 
     def __init__(self, order: str) -> None:
         self.likeness = Likeness(self.format, order)
@@ -102,7 +104,7 @@ class Decoder(ABC):
         """Room for `rows` rows; those that are filled stay."""
         records, kept = self._records, self.count
         self._pointers = []
-        for name, (dtype, kind) in COLUMNS.items():
+        for name, (dtype, kind) in (COLUMNS | self.more).items():
             array = memory.empty(rows, dtype)
             if kept:
                 array[:kept] = self._arrays[name][:kept]
@@ -120,16 +122,21 @@ class Decoder(ABC):
 
     def advance(self, octets: Octets, expected: int = 0) -> None:
         """Index the whole records of `octets`. `expected`: octets that the buffer will have."""
-        data, records = pointer(octets, "uint8_t"), self._records
+        data = pointer(octets, "uint8_t")
         while self.failure is None:
             status = self._index(data, octets.size)
             if status == lib.ENCAP_CAPTURE_MORE:
                 return
             if status == lib.ENCAP_CAPTURE_FULL:
-                likely = int(records.count * expected / max(1, records.position) * 1.05)
-                self._reserve(max(2 * records.capacity, likely))
+                self._grow(expected)
             elif not self._header(status, octets):
                 return
+
+    def _grow(self, expected: int) -> None:
+        """Room for as many rows as there will likely be in as many octets."""
+        records = self._records
+        likely = int(records.count * expected / max(1, records.position) * 1.05)
+        self._reserve(max(2 * records.capacity, likely))
 
     @abstractmethod
     def _index(self, data: Any, size: int) -> int:
@@ -166,7 +173,7 @@ class Decoder(ABC):
 
         copy: give them arrays of their own, so that those here can be filled again.
         """
-        rows: dict[str, Any] = {name: array[: self.count] for name, array in self._arrays.items()}
+        rows: dict[str, Any] = {name: self._arrays[name][: self.count] for name in COLUMNS}
         if len(self.linktypes) <= 1:
             linktype = next(iter(self.linktypes), 1)
             del rows["linktypes"]
@@ -217,6 +224,7 @@ class PcapngDecoder(Decoder):
 
     format = "pcapng"
     header_len = 0  # the first section header is a block like any other
+    more: ClassVar = {"blocks": (np.int64, "int64_t")}
 
     def __init__(self, octets: bytes) -> None:
         super().__init__(section_order(octets))
@@ -225,13 +233,40 @@ class PcapngDecoder(Decoder):
         self._described: list[bytes] = []
         self._described_len = 0
         self._pieces = 0
+        self._others = np.empty(0, np.int64)
+        self._reserve_others(FIRST_OTHERS)
         self._begin_piece()
+
+    def _reserve_others(self, count: int) -> None:
+        """Room for the positions of blocks that are no packets; those that are there stay."""
+        records, others = self._records, np.empty(count, np.int64)
+        if records.other_count:
+            others[: records.other_count] = self._others[: records.other_count]
+        self._others, self._room = others, pointer(others, "int64_t", writable=True)
+        records.others, records.other_capacity = self._room, count
+
+    def _grow(self, expected: int) -> None:
+        if self._records.other_count == self._records.other_capacity:
+            self._reserve_others(2 * len(self._others))
+        if self._records.count == self._records.capacity:
+            super()._grow(expected)
+
+    def _pass(self, at: int, total: int) -> None:
+        """Go on behind a header, which is no packet."""
+        records = self._records
+        if records.other_count == records.other_capacity:
+            self._reserve_others(2 * len(self._others))
+        self._others[records.other_count] = at
+        records.other_count += 1
+        records.position = at + total
 
     def _begin_piece(self) -> None:
         """What stands before the octets that are indexed from here on."""
+        self._records.other_count = 0
+        self._sections: list[int] = []
         if len(self._described) > len(self._present.descriptions):
             self._present = replace(self._present, descriptions=tuple(self._described))
-        self._before, self._passed = self._present, int(self._records.others)
+        self._before, self._passed = self._present, int(self._records.passed)
 
     def restart(self, position: int) -> None:
         super().restart(position)
@@ -239,8 +274,16 @@ class PcapngDecoder(Decoder):
         self._begin_piece()
 
     def _record(self, octets: Octets, rows: dict[str, Any]) -> Record:
-        inside = int(self._records.others) - self._passed
-        piece = Piece(octets, self._pieces, self.count, self._before, self._passed, inside)
+        piece = Piece(
+            octets,
+            self._pieces,
+            self._before,
+            self._arrays["blocks"][: self.count].copy(),
+            self._others[: self._records.other_count].copy(),
+            np.array(self._sections, np.int64),
+            self._passed,
+            int(self._records.passed) - self._passed,
+        )
         return Record(self.likeness, piece)
 
     def _index(self, data: Any, size: int) -> int:
@@ -284,7 +327,8 @@ class PcapngDecoder(Decoder):
         self._described, self._described_len = [], 0
         self.likeness.order = order
         self.interfaces.clear()  # they are numbered from 0 again
-        self._records.position = at + total
+        self._sections.append(at)
+        self._pass(at, total)
         return True
 
     def _description(self, octets: Octets) -> bool:
@@ -309,7 +353,7 @@ class PcapngDecoder(Decoder):
         self._described.append(block)
         self.interfaces.append(interface)
         self.linktypes[interface.linktype] = None
-        self._records.position = at + total
+        self._pass(at, total)
         return True
 
 

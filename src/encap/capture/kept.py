@@ -9,15 +9,12 @@ which of the packets there each row is. Nothing is looked up in it before somebo
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from encap._lib import ffi, lib, pointer
-from encap.capture.formats import SECTION_TYPE, Interface
-from encap.errors import CaptureError
+from encap.capture.formats import Interface
 
 if TYPE_CHECKING:
     from encap.packets import Packets
@@ -26,7 +23,6 @@ Octets = npt.NDArray[np.uint8]
 Int64s = npt.NDArray[np.int64]
 Uint32s = npt.NDArray[np.uint32]
 
-FEWEST_OTHERS = 64
 MOST_SPARE = 1 << 16  # octets of a file that a compact batch may keep without using them
 
 
@@ -70,76 +66,50 @@ class Section:
     descriptions: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Blocks:
-    """Where the blocks of a piece of a file stand: octets from its start, in order.
-
-    packets: int64[n], one a row.  option_lens: uint32[n], octets of their options.
-    others: int64[m].  sections: int64[s], those of the others that are section headers.
-    """
-
-    packets: Int64s
-    option_lens: Uint32s
-    others: Int64s
-    sections: Int64s
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Piece:
     """Whole blocks of a pcapng file, as they were read, and what stands before them.
 
-    number: which piece of the file, from 0 on.  count: how many of the blocks are packets.
+    number: which piece of the file, from 0 on.
+    packets: int64[n], where the block of each row stands, in octets from the start of the piece.
+    others: int64[m], where all other blocks stand.  sections: int64[s], those that begin one.
     passed: how many blocks before are neither packets nor section or interface headers, and
     inside: how many of these.
     """
 
     octets: Octets
     number: int
-    count: int
     before: Section
+    packets: Int64s
+    others: Int64s
+    sections: Int64s
     passed: int
     inside: int
 
-    @cached_property
-    def blocks(self) -> Blocks:
-        """Where they stand: looked up for those who write them, and for nobody else."""
-        packets, lens = np.empty(self.count, np.int64), np.empty(self.count, np.uint32)
-        others = np.empty(FEWEST_OTHERS, np.int64)
-        found = ffi.new("encap_blocks *", {"big_endian": self.before.order == ">"})
-        room = pointer(packets, "int64_t", writable=True), pointer(lens, "uint32_t", writable=True)
-        found.packets, found.option_lengths, found.packet_capacity = *room, self.count
-        data, status = pointer(self.octets, "uint8_t"), lib.ENCAP_CAPTURE_FULL
-        while status == lib.ENCAP_CAPTURE_FULL:
-            if found.other_count == others.size:
-                others = np.concatenate([others, np.empty_like(others)])
-            targets = pointer(others, "int64_t", writable=True)
-            found.others, found.other_capacity = targets, others.size
-            status = lib.encap_blocks_find(data, self.octets.size, found)
-            if found.other_count < others.size:
-                break
-        if status != lib.ENCAP_CAPTURE_MORE or found.packet_count != self.count:
-            raise CaptureError("the octets of the file were changed after they were read")
-        others = others[: found.other_count]
-        types = self.octets[others[:, None] + np.arange(4)].view(">u4").ravel()
-        return Blocks(packets, lens, others, others[types == SECTION_TYPE])
-
-    def sections_of(self, origins: Int64s | None) -> Int64s:
+    def sections_of(self, origins: Int64s) -> Int64s:
         """int64[n]: the number of the section that each of these packets stands in."""
-        found, positions = self.blocks, self.blocks.packets
-        if origins is not None:
-            positions = positions[origins]
-        return self.before.number + np.searchsorted(found.sections, positions)
+        return self.before.number + np.searchsorted(self.sections, self.packets[origins])
 
     def reduced(self, origins: Int64s) -> tuple[Piece, Int64s]:
         """A piece with these packets alone, and which of them each one is now."""
         chosen, origins = np.unique(origins, return_inverse=True)
-        found = self.blocks
-        starts = np.concatenate([found.packets[chosen], found.others])
-        order = np.argsort(starts)
-        ends = np.append(np.sort(np.concatenate([found.packets, found.others])), self.octets.size)
-        lengths = ends[np.searchsorted(ends, starts) + 1] - starts
-        octets = self.octets[np.repeat(starts[order], lengths[order]) + _ramps(lengths[order])]
-        return replace(self, octets=octets, count=len(chosen)), origins
+        bounds = np.append(np.sort(np.concatenate([self.packets, self.others])), self.octets.size)
+        starts = np.sort(np.concatenate([self.packets[chosen], self.others]))
+        lengths = bounds[np.searchsorted(bounds, starts) + 1] - starts
+        targets = np.cumsum(lengths) - lengths
+
+        def moved(positions: Int64s) -> Int64s:
+            found: Int64s = targets[np.searchsorted(starts, positions)]
+            return found
+
+        piece = replace(
+            self,
+            octets=self.octets[np.repeat(starts, lengths) + _ramps(lengths)],
+            packets=moved(self.packets[chosen]),
+            others=moved(self.others),
+            sections=moved(self.sections),
+        )
+        return piece, origins
 
 
 def _ramps(lengths: Int64s) -> Int64s:

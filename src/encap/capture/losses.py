@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from encap.capture.blocks import OPTIONS_OF, name_of_type, says_more
-from encap.capture.formats import INTERFACE_TYPE, SECTION_TYPE
+from encap.capture.formats import BYTE_ORDER_MAGIC, INTERFACE_TYPE, SECTION_TYPE
 from encap.capture.kept import Int64s, Likeness, Piece, Record
 from encap.capture.output import Tally
 
+SIMPLE_TYPE = 3
+PACKET_LEN = 32  # octets of the block of a packet without octets and options
 NOT_GIVEN = "blocks around packets of batches that were not given to write"
 PACKET_OPTIONS = "options of packets"
 
@@ -39,34 +41,50 @@ class Losses:
         """Count what is lost where these rows are written without the blocks around them."""
         if record is None or not isinstance(record.of, Piece):
             return
-        piece, origins = record.of, record.origins
+        piece = record.of
         if self.meet(record.likeness, piece):
             for what, count in _others(piece).items():
                 self._tally.drop(what, count)
-        self.lose_options(piece, origins)
+        self.lose_options(piece, slice(None) if record.origins is None else record.origins)
 
-    def lose_options(self, piece: Piece, origins: Int64s | None) -> None:
+    def lose_options(self, piece: Piece, origins: Int64s | slice) -> None:
         """Count the packets whose options are lost."""
-        lens = piece.blocks.option_lens
-        lens = lens if origins is None else lens[origins]
-        self._tally.drop(PACKET_OPTIONS, int(np.count_nonzero(lens)))
+        positions = piece.packets[origins]
+        orders = _orders(piece, positions)
+        kinds = _words(piece, positions, orders)
+        positions, orders = positions[kinds != SIMPLE_TYPE], orders[kinds != SIMPLE_TYPE]
+        totals = _words(piece, positions + 4, orders)
+        lengths = _words(piece, positions + 20, orders)
+        self._tally.drop(PACKET_OPTIONS, int(np.count_nonzero(totals > PACKET_LEN + lengths + 3)))
+
+
+def _orders(piece: Piece, positions: Int64s) -> npt.NDArray[np.bool_]:
+    """bool[n]: whether the blocks that stand there are in big-endian order."""
+    magics = piece.octets[piece.sections[:, None] + np.arange(8, 12)].view(">u4").ravel()
+    big = np.concatenate([[piece.before.order == ">"], magics == BYTE_ORDER_MAGIC])
+    return big[np.searchsorted(piece.sections, positions, side="right")]
+
+
+def _words(piece: Piece, at: Int64s, orders: npt.NDArray[np.bool_]) -> Int64s:
+    """int64[n]: the 32 bits that stand at each of the positions."""
+    octets = piece.octets[at[:, None] + np.arange(4)]
+    big, little = octets.view(">u4").ravel(), octets.view("<u4").ravel()
+    found: Int64s = np.where(orders, big, little).astype(np.int64)
+    return found
 
 
 def _others(piece: Piece) -> dict[str, int]:
     """How many blocks there are of each kind, but for packets; headers count by their options."""
-    blocks, found = piece.blocks, dict[str, int]()
-    magics = piece.octets[blocks.sections[:, None] + np.arange(8, 12)].view(">u4").ravel()
-    big = np.concatenate([[piece.before.order == ">"], magics == 0x1A2B3C4D])
-    orders = big[np.searchsorted(blocks.sections, blocks.others, side="right")]
-    heads = piece.octets[blocks.others[:, None] + np.arange(4)]
-    kinds = np.where(orders, heads.view(">u4").ravel(), heads.view("<u4").ravel())
+    found = dict[str, int]()
+    orders = _orders(piece, piece.others)
+    kinds = _words(piece, piece.others, orders)
     for kind, count in zip(*np.unique(kinds, return_counts=True), strict=True):
         if kind not in OPTIONS_OF:
             name = name_of_type(int(kind))
             found[name] = found.get(name, 0) + int(count)
     for row in np.flatnonzero((kinds == SECTION_TYPE) | (kinds == INTERFACE_TYPE)):
         order = ">" if orders[row] else "<"
-        if says_more(block_at(piece.octets, int(blocks.others[row]), order), order):
+        if says_more(block_at(piece.octets, int(piece.others[row]), order), order):
             name = OPTIONS_OF[int(kinds[row])]
             found[name] = found.get(name, 0) + 1
     return found

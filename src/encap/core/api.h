@@ -562,7 +562,7 @@ int encap_build_fill(const encap_batch *batch, const encap_rules *rules,
 /* Why an index function came back. */
 enum encap_capture_status {
     ENCAP_CAPTURE_MORE, /* what is left is less than a record */
-    ENCAP_CAPTURE_FULL, /* the arrays are */
+    ENCAP_CAPTURE_FULL, /* the arrays are: of rows, or of other blocks */
     ENCAP_CAPTURE_SECTION, /* a pcapng section header stands at `position`, maybe cut */
     ENCAP_CAPTURE_DESCRIPTION, /* a whole pcapng interface description stands at `position` */
     ENCAP_CAPTURE_LENGTH, /* the record at `position` has a length that cannot be */
@@ -594,8 +594,11 @@ typedef struct encap_records {
     uint32_t *wire_lengths;
     int64_t *times; /* nanoseconds; the smallest int64 is no time */
     uint16_t *linktypes; /* pcapng alone */
-    uint64_t
-        others; /* pcapng: blocks passed over, neither packets nor section or interface headers */
+    int64_t *blocks; /* pcapng: where the block of each row stands */
+    int64_t *others; /* pcapng: where blocks stand that are no packets, in order */
+    uint64_t other_count;
+    uint64_t other_capacity;
+    uint64_t passed; /* and how many of them the index has gone over by itself, ever */
 } encap_records;
 
 /* Index the records of data[position, size). Call again with more octets, more
@@ -629,22 +632,6 @@ uint64_t encap_pcap_fill(const encap_batch *batch, const int64_t *times, uint64_
 uint64_t encap_pcapng_fill(const encap_batch *batch, const int64_t *times, const uint16_t *owners,
                            uint64_t owner_step, uint64_t *row, uint64_t end, int big_endian,
                            uint32_t unit_ns, uint8_t *out, uint64_t room);
-
-/* Where the blocks of a pcapng file stand, found in pieces as room allows: from `position` on. */
-typedef struct encap_blocks {
-    uint64_t position;
-    uint64_t big_endian; /* of the section at `position`; a section header there says it itself */
-    uint64_t packet_count;
-    uint64_t packet_capacity;
-    int64_t *packets;
-    uint32_t *option_lengths; /* octets of the options of each packet; NULL where not wanted */
-    uint64_t other_count;
-    uint64_t other_capacity;
-    int64_t *others; /* blocks that are no packets */
-} encap_blocks;
-
-/* MORE at the end of whole blocks, FULL, or LENGTH for what is no block. */
-int encap_blocks_find(const uint8_t *data, uint64_t size, encap_blocks *blocks);
 
 /* What an interface says that is not true of a packet that is written. */
 #define ENCAP_OWNER_SNAPLEN 1 /* how long packets are */

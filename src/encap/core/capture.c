@@ -124,9 +124,12 @@ static int64_t interface_ns(const encap_interface *interface, uint64_t count)
     } else if (interface->divisor > 1) {
         ns = count / interface->divisor;
     } else if (interface->divisor == 1) {
-        if (count > (uint64_t)INT64_MAX / interface->multiplier)
+        /* In 96 bits, since a division would take longer than all the rest. */
+        const uint64_t low = (count & 0xffffffff) * interface->multiplier;
+        const uint64_t high = (count >> 32) * interface->multiplier + (low >> 32);
+        if (high > INT32_MAX)
             return CAPTURE_NO_TIME;
-        ns = count * interface->multiplier;
+        ns = high << 32 | (low & 0xffffffff);
     }
     if (ns > (uint64_t)INT64_MAX)
         return CAPTURE_NO_TIME;
@@ -174,6 +177,7 @@ INLINE int block_index(const uint8_t *block, uint64_t position, uint32_t total, 
     records->wire_lengths[row] = wire_length;
     records->times[row] = time;
     records->linktypes[row] = interface->linktype;
+    records->blocks[row] = (int64_t)position;
     records->count = row + 1;
     return ENCAP_CAPTURE_MORE;
 }
@@ -210,7 +214,10 @@ INLINE int pcapng_index(const uint8_t *data, uint64_t size, int big_endian, uint
         } else if (type == BLOCK_INTERFACE) {
             return ENCAP_CAPTURE_DESCRIPTION;
         } else {
-            records->others++;
+            if (UNLIKELY(records->other_count == records->other_capacity))
+                return ENCAP_CAPTURE_FULL;
+            records->others[records->other_count++] = (int64_t)position;
+            records->passed++;
         }
         records->position = position + total;
     }

@@ -9,7 +9,6 @@ enum {
     BLOCK_STATISTICS = 5,
     BLOCK_STATISTICS_LEN = 24, /* without options */
     BLOCK_CUSTOM_PRIVATE = 0x40000BAD, /* not to be copied into another file */
-    SECTION_MAGIC = 0x1A2B3C4D,
     OPTION_END = 0,
     OPTION_FLAGS = 2,
     OPTION_HASH = 3,
@@ -38,40 +37,6 @@ INLINE int is_packet(uint32_t type)
 INLINE uint64_t padded(uint64_t size)
 {
     return (size + 3) & ~(uint64_t)3;
-}
-
-int encap_blocks_find(const uint8_t *data, uint64_t size, encap_blocks *blocks)
-{
-    for (;;) {
-        const uint8_t *block = span(data, size, blocks->position, BLOCK_LEN);
-        if (block == NULL)
-            return ENCAP_CAPTURE_MORE;
-        prefetch((uintptr_t)block + CAPTURE_AHEAD);
-        if (load_be32(block) == BLOCK_SECTION)
-            blocks->big_endian = load_be32(block + 8) == SECTION_MAGIC;
-        const uint32_t type = capture_load32(block, (int)blocks->big_endian);
-        uint32_t total;
-        if (block_at(data, size, blocks->position, (int)blocks->big_endian, &total) == NULL)
-            return ENCAP_CAPTURE_LENGTH;
-        if (is_packet(type)) {
-            if (blocks->packet_count == blocks->packet_capacity)
-                return ENCAP_CAPTURE_FULL;
-            if (blocks->option_lengths != NULL) {
-                uint64_t fixed = BLOCK_SIMPLE_LEN;
-                if (type != BLOCK_SIMPLE && total >= BLOCK_PACKET_LEN)
-                    fixed = BLOCK_PACKET_LEN +
-                            padded(capture_load32(block + 20, (int)blocks->big_endian));
-                blocks->option_lengths[blocks->packet_count] =
-                    type != BLOCK_SIMPLE && fixed < total ? (uint32_t)(total - fixed) : 0;
-            }
-            blocks->packets[blocks->packet_count++] = (int64_t)blocks->position;
-        } else {
-            if (blocks->other_count == blocks->other_capacity)
-                return ENCAP_CAPTURE_FULL;
-            blocks->others[blocks->other_count++] = (int64_t)blocks->position;
-        }
-        blocks->position += total;
-    }
 }
 
 /* --- one packet ---------------------------------------------------------- */
@@ -288,12 +253,15 @@ INLINE uint64_t row_write(const packet_block *packet, const frame_span *frame,
         capture_store32(out + 20, length, big_endian);
         capture_store32(out + 24, wire_length, big_endian);
     }
+    if (length % 4) {
+        /* The octets that fill up the last word, and are written over where they do not. */
+        uint32_t last = 0;
+        if (length == packet->length)
+            memcpy(&last, packet->octets + padded(length) - 4, 4);
+        memcpy(end - 4, &last, 4);
+    }
     if (length)
         copy(to, frame->at, length);
-    if (length == packet->length)
-        memcpy(to + length, packet->octets + length, padded(length) - length);
-    else
-        memset(to + length, 0, padded(length) - length);
     if (packet->option_len)
         end += options_copy(packet, frame, big_endian, end, kept);
     const uint64_t total = (uint64_t)(end - out) + 4;
@@ -336,6 +304,16 @@ INLINE int others_copy(encap_kept *kept, int64_t until, int big_endian, uint8_t 
     return ENCAP_KEPT_DONE;
 }
 
+/* Asks for the head of the block of a later row: what is left of the packet may start behind. */
+INLINE void prefetch_block(const encap_kept *kept, uint64_t row, uint64_t end)
+{
+    const uint64_t later = row + PREFETCH_ROWS < end ? row + PREFETCH_ROWS : row;
+    const uint64_t number = kept->origins ? (uint64_t)kept->origins[later] : later;
+
+    if (number < kept->packet_count)
+        prefetch((uintptr_t)kept->octets + (uintptr_t)kept->packets[number]);
+}
+
 INLINE int kept_fill(const encap_batch *batch, const int64_t *times, int big_endian,
                      encap_kept *kept, uint8_t *out, uint64_t room)
 {
@@ -348,6 +326,7 @@ INLINE int kept_fill(const encap_batch *batch, const int64_t *times, int big_end
         packet_block packet;
         destination place;
         prefetch_row(batch, row, end);
+        prefetch_block(kept, row, end);
         if (UNLIKELY(number >= kept->packet_count))
             return ENCAP_KEPT_WRONG;
         /* They come first: one of them may describe the row's own interface. */
