@@ -382,7 +382,10 @@ static encap_records make_records(uint64_t capacity)
                            .lengths = keep(4 * capacity),
                            .wire_lengths = keep(4 * capacity),
                            .times = keep(8 * capacity),
-                           .linktypes = keep(2 * capacity)};
+                           .linktypes = keep(2 * capacity),
+                           .blocks = keep(8 * capacity),
+                           .others = keep(8 * capacity),
+                           .other_capacity = capacity};
 }
 
 /* Rows of an index lie inside, one behind the other. */
@@ -390,6 +393,7 @@ static void check_records(const encap_records *records, uint64_t size)
 {
     uint64_t end = 0;
     HOLDS(records->count <= records->capacity && records->position <= size);
+    HOLDS(records->other_count <= records->other_capacity);
     for (uint64_t row = 0; row < records->count; row++) {
         HOLDS(records->starts[row] >= 0 && (uint64_t)records->starts[row] >= end);
         end = (uint64_t)records->starts[row] + records->lengths[row];
@@ -420,8 +424,8 @@ static void fuzz_capture_index(input *in, int next_generation)
         HOLDS(records.position >= position && records.count >= count);
         if (status != ENCAP_CAPTURE_FULL || !capacity)
             break;
-        records.count = 0;
-        HOLDS(count == 0 || records.position > position);
+        HOLDS(records.position > position);
+        records.count = records.other_count = 0;
     }
 }
 
@@ -531,6 +535,7 @@ static void fuzz_options(input *in)
 }
 
 #include "flow.h"
+#include "kept.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -556,6 +561,7 @@ static part *const parts[] = {
 };
 static part *const later_parts[] = {
     fuzz_flow,
+    fuzz_kept,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

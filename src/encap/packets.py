@@ -420,10 +420,16 @@ class Packets:
 
         ports: path names by number (`{8473: "vxlan", 5555: "ipip"}`); None forgets a port.
         """
-        made = self._select(slice(None), self.rows)
+        made = self._derived(
+            data=self.data,
+            starts=self.starts,
+            lengths=self.lengths,
+            wire_lengths=self.wire_lengths,
+            linktypes=self.linktypes,
+            left_out=self.left_out,
+        )
         object.__setattr__(made, "_ports", self._ports_with(ports))
         object.__setattr__(made, "_rows", self._rows)
-        object.__setattr__(made, "_record", self._record)
         return made
 
     def parse(

@@ -133,3 +133,69 @@ def options(octets: bytes, order: str) -> list[tuple[int, bytes]]:
         found.append((code, octets[at + 4 : at + 4 + length]))
         at += 4 + length + -length % 4
     return found
+
+
+# --- files with everything --------------------------------------------------------------
+
+IPV4 = bytes.fromhex("45000014000000004001 0000 0a000001 0a000002".replace(" ", ""))
+ETHERNET = bytes.fromhex("020000000001 020000000002 0800".replace(" ", ""))
+FLAGS = 0x0100_0E91  # in, broadcast... check sequence of 4 octets, checksums, a CRC error
+
+
+def vxlan(number: int, inner: bytes = ETHERNET + IPV4) -> bytes:
+    """A packet in a tunnel, the octets of which differ with its number."""
+    udp = struct.pack(">HHHH", 50000 + number % 1000, 4789, 16 + len(inner), 0)
+    payload = udp + b"\x08\0\0\0" + struct.pack(">I", number % (1 << 24) << 8) + inner
+    ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), number & 0xFFFF, 0, 64, 17, 0)
+    return ETHERNET + ip + b"\x0a\0\0\x01\x0a\0\0\x02" + payload
+
+
+def all_options(order="<", flags=FLAGS):
+    values = {
+        1: b"what a packet!",
+        2: struct.pack(order + "I", flags),
+        3: b"\x02\xec\x1d\x87\x97",
+        4: struct.pack(order + "Q", 3),
+        5: struct.pack(order + "Q", 77),
+        6: struct.pack(order + "I", 5),
+        7: b"\x02" + struct.pack(order + "Q", 2),
+        2988: struct.pack(order + "I", 32473) + b"text",
+        19373: struct.pack(order + "I", 32473) + b"private",
+        777: b"unknown",
+    }
+    made = [option(code, value, order, b"\xee") for code, value in values.items()]
+    return b"".join([*made, option(1, b"a second comment", order), END])
+
+
+def everything(order="<", *, repeat=1, length=-1):
+    """A section with every kind of block there is, in an order that no program would write."""
+    parts = [
+        names(order),
+        interface(1, 0, option(2, b"eth0", order) + option(9, b"\x09", order), order),
+        custom(order=order),
+        interface(1, 2000, option(1, b"an interface", order) + END, order),
+    ]
+    for number in range(repeat):
+        parts += [
+            enhanced(vxlan(number), 10**18 + number, 0, order=order, options=all_options(order)),
+            secrets(b"CLIENT_RANDOM %d" % number, order),
+            enhanced(vxlan(number)[:90], number, 1, 120, order, option(1, b"x", order), b"!"),
+            old(vxlan(number), 5, 1, 9, order, option(1, b"of old", order)),
+            statistics(1, order, option(4, struct.pack(order + "Q", 8), order)),
+            simple(vxlan(number), order=order, fill=b"?"),
+            block(0x8000_0001, b"nobody knows", order),
+            block(JOURNAL, b"__REALTIME_TIMESTAMP=1\n\n", order),
+            enhanced(b"", 1, 1, order=order),
+        ]
+    parts += [interface(101, 0, order=order), enhanced(IPV4, 3, 2, order=order)]
+    parts += [statistics(0, order), statistics(2, order), names(order)]
+    body = b"".join(parts)
+    comment = option(1, b"all there is", order) + option(3, b"Linux", order) + END
+    return section(order, length if length < 0 else len(body) + length - 1, comment) + body
+
+
+def ipip(number):
+    """IPv4 in IPv4 in Ethernet."""
+    inner = IPV4[:4] + struct.pack(">H", number) + IPV4[6:]
+    outer = struct.pack(">BBHHHBBH", 0x45, 0, 40, 0, 0, 64, 4, 0) + b"\x0a\0\0\x01\x0a\0\0\x02"
+    return ETHERNET + outer + inner

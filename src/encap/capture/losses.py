@@ -12,7 +12,7 @@ from encap.capture.output import Tally
 
 SIMPLE_TYPE = 3
 PACKET_LEN = 32  # octets of the block of a packet without octets and options
-NOT_GIVEN = "blocks around packets of batches that were not given to write"
+NOT_GIVEN = "blocks of batches that were not written, or not in order"
 PACKET_OPTIONS = "options of packets"
 
 

@@ -37,6 +37,7 @@ __all__ = ["LEFT_OUT", "Output", "say"]
 
 LEFT_OUT = "left out"
 NOT_WRITTEN = "not written"
+NOT_KEPT = "not kept"
 
 
 class Output:
@@ -125,6 +126,7 @@ class Output:
             f"{count(self.read, 'packet')} read", *done, f"{written.packets:,} written ({octets})",
         )  # fmt: skip
         self.count(NOT_WRITTEN, written.left_out)
+        self.count(NOT_KEPT, written.dropped, as_told=True)
         failure = self._source.failure
         say(", ".join(parts), *self._lines(), *([str(failure)] if failure else []))
         return 1 if failure or self._unhandled else 0
