@@ -65,13 +65,13 @@ def check(octets, change):
     assert error is None or isinstance(error, CaptureError)
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", ["same", "decapsulated"])
 def test_every_cut(change):
     for cut in range(len(WHOLE)):
         check(WHOLE[:cut], CHANGES[change])
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", ["copied", "decapsulated"])
 def test_every_flipped_octet(change):
     for at in range(len(WHOLE)):
         octets = bytearray(WHOLE)
