@@ -205,6 +205,7 @@ class _Row:
         self.linktype = int(case.packets.linktypes[row])
         self.template = case.known[case.which[row]]
         self.values = dict(case.values[row])
+        self.flow_ports: set[int] = set()
         self.options = {
             name: value
             for name, value in case.options.items()
@@ -225,10 +226,14 @@ class _Row:
                     value = (first if given == "increment" else given) + number
                 self.values[name] = value & (1 << bits) - 1
         self.source_ports(made)
-        return tunnelled(
+        built = tunnelled(
             self.template, self.frame, self.linktype, self.values,
             wire_length=int(self.case.packets.wire_lengths[self.row]), **self.options,
         )  # fmt: skip
+        # One flow, one port, in every tunnel of it: RFC 7348 section 5.
+        assert len(self.flow_ports) <= 1
+        assert not made or all(port >= 49152 for port in self.flow_ports)
+        return built
 
     def headers(self, path: str) -> list[tuple[int, Any]]:
         """The headers of a kind in the template, and which they are."""
@@ -243,7 +248,10 @@ class _Row:
             if name in self.values or header.sport is not None:
                 continue
             at = sum(before.header_len for before in whole[: places[index]])
-            port = self.case.options.get("sport", int.from_bytes(made[at : at + 2], "big"))
+            port = self.case.options.get("sport")
+            if port is None:
+                port = int.from_bytes(made[at : at + 2], "big")
+                self.flow_ports.add(port)
             self.values[name] = port[self.row] if isinstance(port, list) else port
 
 
