@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from encap import __version__
+from encap.cli.commands.checksum import Checksum, checksum
 from encap.cli.commands.decap import decap
 from encap.cli.commands.encap import encap
 from encap.cli.commands.fields import fields
@@ -44,9 +45,10 @@ for command in (
     decap,
     filter_,
     encap,
+    checksum,
     mtu,
 ):
-    app.command(cls=Once)(command)
+    app.command(cls=Checksum if command is checksum else Once)(command)
 
 
 @app.callback(invoke_without_command=True)
