@@ -17,6 +17,7 @@ LAST_LINES = {
     "count_by_vni.py": "VNI 43: 1 packets, 102 octets",
     "find_broken.py": "row 667: eth/ipv4/udp/vxlan/eth: vlan at octet 64 needs 4 octets",
     "into_vxlan.py": "build/examples/vxlan.pcap: 404 of 673 packets, 55977 octets",
+    "readdress.py": "build/examples/readdressed.pcap: 300 packets, 0 with an address of before",
     "split_by_tunnel.py": "build/examples/geneve-42.pcapng: 28 packets",
     "top_talkers.py": "10.1.0.2",
 }
