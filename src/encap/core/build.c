@@ -8,6 +8,7 @@
 
 #define BUILD_ROWS 16
 #define DEFAULT_TTL 64
+#define PREFETCHED 1024 /* octets */
 
 typedef struct build_block {
     const encap_plan *plan;
@@ -18,10 +19,11 @@ typedef struct build_block {
     uint32_t wires[BUILD_ROWS]; /* octets on the wire */
     const uint8_t *inserts[ENCAP_MAX_HOLES][BUILD_ROWS];
     uint32_t insert_lens[ENCAP_MAX_HOLES][BUILD_ROWS];
-    uint32_t ports[BUILD_ROWS]; /* what the payload gives, where the plan asks for it */
+    uint32_t hashes[BUILD_ROWS]; /* what the payload gives, where the plan asks for it */
     uint32_t ttls[BUILD_ROWS];
     uint32_t classes[BUILD_ROWS]; /* DSCP and ECN */
     uint32_t dfs[BUILD_ROWS];
+    uint64_t offsets[BUILD_ROWS]; /* where each goes */
     uint8_t *to[ENCAP_MAX_HOLES + 1][BUILD_ROWS]; /* where template octet 0 would be, seen from
                                                      behind so many holes */
     uint32_t payloads[BUILD_ROWS]; /* sums */
@@ -59,6 +61,16 @@ INLINE const encap_plan *plan_of(const encap_builder *builder, uint64_t row, uin
     if (template >= builder->templates)
         return NULL;
     return builder->plans[template * ENCAP_CARRIED + carried(kind)];
+}
+
+/* The plan of all rows, at least one, where link type and template say so; NULL elsewhere. */
+INLINE const encap_plan *plan_of_all(const encap_batch *batch, const encap_rules *rules,
+                                     const encap_builder *builder)
+{
+    const uint32_t kind = first_of(rules, linktype_of(batch, 0));
+    if (batch->linktype_step || builder->which || kind == BY_VERSION)
+        return NULL;
+    return plan_of(builder, 0, kind);
 }
 
 /* True where the core can work with a plan: whatever it says then stays within it. */
@@ -156,14 +168,41 @@ INLINE uint32_t measure_row(const encap_batch *batch, const encap_plan *plan, ui
     return length;
 }
 
-uint64_t encap_build_measure(const encap_batch *batch, const encap_rules *rules,
+/* The same for all rows where they have one plan and it has no holes: no branch a row. */
+INLINE uint64_t measure_alike(const encap_batch *batch, const encap_plan *plan, uint64_t begin,
+                              uint64_t end, const encap_built *out, uint64_t *troubled)
+{
+    uint64_t total = 0, problems = 0;
+    uint32_t summing = 0;
+    for (uint32_t i = 0; i < plan->check_count; i++)
+        summing |= plan->checks[i].payload;
+    const uint64_t most = (uint64_t)UINT32_MAX - plan->size;
+    const uint64_t limit = plan->most < most ? plan->most : most;
+    for (uint64_t row = begin; row < end; row++) {
+        const uint32_t size = (uint32_t)row_octets(batch, row).size;
+        const uint32_t wire = batch->wire_lengths[row], payload = wire > size ? wire : size;
+        const uint32_t problem = payload > limit                     ? ENCAP_TOO_LONG
+                                 : (summing != 0) & (payload > size) ? ENCAP_CUT
+                                                                     : ENCAP_NO_PROBLEM;
+        const uint32_t length = problem ? 0 : size + plan->size;
+        out->lengths[row] = length;
+        out->wire_lengths[row] = problem ? 0 : wire + plan->size;
+        out->problems[row] = (uint8_t)problem;
+        problems += problem != 0;
+        total += length;
+    }
+    *troubled = problems;
+    return total;
+}
+
+INLINE uint64_t measure_rows(const encap_batch *batch, const encap_rules *rules,
                              const encap_builder *builder, uint64_t begin, uint64_t end,
                              const encap_built *out, uint64_t *troubled)
 {
     uint64_t total = 0;
-    *troubled = 0;
-    if (!rows_exist(batch, begin, end) || !plans_hold(builder))
-        return 0;
+    const encap_plan *plan = begin < end ? plan_of_all(batch, rules, builder) : NULL;
+    if (plan && !plan->hole_count)
+        return measure_alike(batch, plan, begin, end, out, troubled);
     for (uint64_t row = begin; row < end; row++) {
         const frame_span frame = row_octets(batch, row);
         const uint32_t kind = begins_with(first_of(rules, linktype_of(batch, row)), frame);
@@ -225,25 +264,39 @@ INLINE void read_payload(build_block *b, const encap_batch *batch, const encap_r
     } else {
         hash = flow_of_row(rules, b->frames[i], b->sizes[i], kind, &layers);
     }
-    b->ports[i] = entropy_port(hash, &plan->entropy);
+    b->hashes[i] = hash;
 }
 
-/* The rows of a block: where they are, and what goes into holes. */
-INLINE void begin_block(build_block *b, const encap_batch *batch)
+/* The rows of a block: where they are and where they go, *at being the first's place in
+ * out->octets, and then that behind the last. 0 where one is not as long as it was measured. */
+INLINE int begin_block(build_block *b, const encap_batch *batch, int holes, uint64_t *at,
+                       const encap_built *out)
 {
     const encap_plan *plan = b->plan;
+    const uint64_t begin = *at;
+    uint64_t next = begin, wrong = 0;
     for (uint32_t k = 0; k < plan->check_count; k++)
         EACH_ROW b->sums[k][i] = plan->checks[k].base;
     for (uint32_t i = 0; i < b->count; i++) {
         const uint64_t row = b->first + i;
         const frame_span frame = row_octets(batch, row);
         const uint32_t wire = batch->wire_lengths[row];
+        uint64_t length = plan->size + frame.size;
         b->frames[i] = frame.at;
         b->sizes[i] = (uint32_t)frame.size;
         b->wires[i] = wire > b->sizes[i] ? wire : b->sizes[i];
-        for (uint32_t k = 0; k < plan->hole_count; k++)
-            b->insert_lens[k][i] = insert_of(&plan->holes[k], row, &b->inserts[k][i]);
+        if (holes)
+            for (uint32_t k = 0; k < plan->hole_count; k++) {
+                b->insert_lens[k][i] = insert_of(&plan->holes[k], row, &b->inserts[k][i]);
+                length += b->insert_lens[k][i];
+            }
+        wrong |= length ^ out->lengths[row];
+        b->offsets[i] = next;
+        out->starts[row] = (int64_t)next;
+        next += length;
     }
+    *at = next;
+    return !wrong && span(out->octets, out->size, begin, next - begin) != NULL;
 }
 
 /* --- octets by packet ------------------------------------------------------------------- */
@@ -277,65 +330,49 @@ INLINE uint32_t write_with_holes(build_block *b, uint32_t i, uint8_t *to, copy_k
     return plan->size + shift;
 }
 
-/* Template and payload of one packet; 0 where it is not as long as it was measured. */
-INLINE int write_row(build_block *b, uint32_t i, int holes, int summing, uint64_t at,
-                     const encap_built *out, copy_kernel *copy, pass_kernel *pass)
+/* Template and payload of all packets of a block. */
+INLINE void write_block(build_block *b, const encap_batch *batch, const encap_rules *rules,
+                        uint64_t end, int holes, int summing, uint8_t *octets, copy_kernel *copy,
+                        pass_kernel *pass)
 {
     const encap_plan *plan = b->plan;
-    const uint64_t row = b->first + i;
-    uint64_t length = plan->size + (uint64_t)b->sizes[i];
-    if (holes)
-        for (uint32_t k = 0; k < plan->hole_count; k++)
-            length += b->insert_lens[k][i];
-    if (UNLIKELY(length != out->lengths[row] || !span(out->octets, out->size, at, length)))
-        return 0;
-    uint8_t *to = out->octets + at;
-    uint32_t head = plan->size;
-    b->to[0][i] = to;
-    if (holes)
-        head = write_with_holes(b, i, to, copy, pass);
-    else
-        copy(to, plan->octets, plan->size);
-    if (summing)
-        b->payloads[i] = big16(sum_blocks(1, to + head, b->frames[i], b->sizes[i], pass));
-    else if (b->sizes[i])
-        copy(to + head, b->frames[i], b->sizes[i]);
-    out->starts[row] = (int64_t)at;
-    return 1;
-}
-
-/* All packets of a block; 0 where one is not as long as it was measured. */
-INLINE int write_block(build_block *b, const encap_batch *batch, const encap_rules *rules,
-                       uint64_t end, int holes, int summing, uint64_t *at, const encap_built *out,
-                       copy_kernel *copy, pass_kernel *pass)
-{
     for (uint32_t i = 0; i < b->count; i++) {
+        uint8_t *to = octets + b->offsets[i];
+        uint32_t head = plan->size;
         prefetch_row(batch, b->first + i, end);
-        if (!write_row(b, i, holes, summing, *at, out, copy, pass))
-            return 0;
-        *at += out->lengths[b->first + i];
-        if (b->plan->flow | b->plan->inherit)
-            read_payload(b, batch, rules, i); /* which has just come to the cache */
+        b->to[0][i] = to;
+        if (holes)
+            head = write_with_holes(b, i, to, copy, pass);
+        else
+            copy(to, plan->octets, plan->size);
+        if (summing)
+            b->payloads[i] = big16(sum_blocks(1, to + head, b->frames[i], b->sizes[i], pass));
+        else if (b->sizes[i])
+            copy(to + head, b->frames[i], b->sizes[i]);
+        if (plan->flow | plan->inherit)
+            read_payload(b, batch, rules, i); /* while it comes to the cache */
     }
-    return 1;
 }
 
 /* --- values by column ------------------------------------------------------------------ */
 
-INLINE void load_column(const build_block *b, const encap_piece *piece, uint32_t *to)
+INLINE void load_column(const build_block *b, const encap_piece *piece, uint32_t count,
+                        uint32_t *to)
 {
     const uint8_t *at = piece->column + b->first * piece->stride;
-    if (LIKELY(piece->width == 4)) {
-        for (uint32_t i = 0; i < b->count; i++)
+    if (LIKELY(piece->width == 4 && piece->stride == 4)) {
+        memcpy(to, at, 4 * (size_t)count);
+    } else if (piece->width == 4) {
+        for (uint32_t i = 0; i < count; i++)
             memcpy(&to[i], at + i * piece->stride, 4);
     } else if (piece->width == 2) {
-        for (uint32_t i = 0; i < b->count; i++) {
+        for (uint32_t i = 0; i < count; i++) {
             uint16_t value;
             memcpy(&value, at + i * piece->stride, 2);
             to[i] = value;
         }
     } else {
-        for (uint32_t i = 0; i < b->count; i++)
+        for (uint32_t i = 0; i < count; i++)
             to[i] = at[i * piece->stride];
     }
 }
@@ -356,14 +393,15 @@ static uint32_t has_critical(const uint8_t *at, uint32_t size)
     return 0;
 }
 
-INLINE void load_source(const build_block *b, const encap_piece *piece, uint32_t *to)
+INLINE void load_source(const build_block *b, const encap_piece *piece, uint32_t count,
+                        uint32_t *to)
 {
     static const uint8_t linux_ecn[4] = {0, 1, 2, 2};
     const uint32_t hole = piece->hole;
     switch (piece->source) {
     case ENCAP_FROM_COLUMN:
         EACH_ROW to[i] = 0;
-        load_column(b, piece, to);
+        load_column(b, piece, count, to);
         break;
     case ENCAP_FROM_ROW:
         EACH_ROW to[i] = (uint32_t)b->first + i;
@@ -378,11 +416,11 @@ INLINE void load_source(const build_block *b, const encap_piece *piece, uint32_t
         break;
     case ENCAP_FROM_CRITICAL:
         EACH_ROW to[i] = 0;
-        for (uint32_t i = 0; i < b->count && hole < b->plan->hole_count; i++)
+        for (uint32_t i = 0; i < count && hole < b->plan->hole_count; i++)
             to[i] = has_critical(b->inserts[hole][i], b->insert_lens[hole][i]);
         break;
     case ENCAP_FROM_FLOW:
-        EACH_ROW to[i] = b->ports[i];
+        EACH_ROW to[i] = entropy_port(b->hashes[i], &b->plan->entropy);
         break;
     case ENCAP_FROM_TTL:
         EACH_ROW to[i] = b->ttls[i];
@@ -402,24 +440,30 @@ INLINE void load_source(const build_block *b, const encap_piece *piece, uint32_t
     }
 }
 
+/* For checksums in which the words stand at odd places, which is rare. */
+static void add_swapped(uint32_t *to, const uint32_t *sums)
+{
+    EACH_ROW to[i] += swapped(sums[i]);
+}
+
 INLINE void add_sums(build_block *b, uint32_t covers, uint32_t odd, const uint32_t *sums)
 {
-    for (uint32_t k = 0; covers >> k; k++) {
-        if (!(covers >> k & 1))
+    for (uint32_t k = 0; covers; k++, covers >>= 1, odd >>= 1) {
+        if (!(covers & 1))
             continue;
-        if (UNLIKELY(odd >> k & 1))
-            EACH_ROW b->sums[k][i] += swapped(sums[i]);
+        if (UNLIKELY(odd & 1))
+            add_swapped(b->sums[k], sums);
         else
             EACH_ROW b->sums[k][i] += sums[i];
     }
 }
 
 /* Addresses from a column, stored as they are. */
-INLINE void put_octets(build_block *b, const encap_word *word)
+INLINE void put_octets(build_block *b, const encap_word *word, uint32_t count)
 {
     const encap_piece *piece = &b->plan->pieces[word->first];
     uint32_t sums[BUILD_ROWS] = {0};
-    for (uint32_t i = 0; i < b->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const uint8_t *from = piece->column + (b->first + i) * piece->stride;
         uint8_t *to = b->to[word->holes][i] + word->at;
         memcpy(to, from, word->size == 6 ? 6 : 16);
@@ -431,15 +475,16 @@ INLINE void put_octets(build_block *b, const encap_word *word)
         add_sums(b, word->covers, word->odd, sums);
 }
 
-INLINE void store_words(const build_block *b, const encap_word *word, uint32_t *values)
+INLINE void store_words(const build_block *b, const encap_word *word, uint32_t count,
+                        uint32_t *values)
 {
     uint8_t *const *to = b->to[word->holes];
     if (word->size == 4) {
         EACH_ROW values[i] = big32(values[i]);
-        for (uint32_t i = 0; i < b->count; i++)
+        for (uint32_t i = 0; i < count; i++)
             memcpy(to[i] + word->at, &values[i], 4);
     } else if (word->size == 2) {
-        for (uint32_t i = 0; i < b->count; i++) {
+        for (uint32_t i = 0; i < count; i++) {
             const uint16_t value = big16((uint16_t)values[i]);
             memcpy(to[i] + word->at, &value, 2);
         }
@@ -447,28 +492,28 @@ INLINE void store_words(const build_block *b, const encap_word *word, uint32_t *
 }
 
 /* One word of all rows: its pieces together, stored, and counted in the checksums that cover it. */
-INLINE void put_word(build_block *b, const encap_word *word)
+INLINE void put_word(build_block *b, const encap_word *word, uint32_t count)
 {
     uint32_t values[BUILD_ROWS], from[BUILD_ROWS], sums[BUILD_ROWS];
     if (word->size > 4) {
-        put_octets(b, word);
+        put_octets(b, word, count);
         return;
     }
     EACH_ROW values[i] = word->keep;
     for (uint32_t k = 0; k < word->pieces; k++) {
         const encap_piece *piece = &b->plan->pieces[word->first + k];
         const uint32_t add = piece->add, mask = piece->mask, shift = piece->shift;
-        load_source(b, piece, from);
+        load_source(b, piece, count, from);
         EACH_ROW values[i] |= ((from[i] + add) & mask) << shift;
     }
     if (word->covers) {
         EACH_ROW sums[i] = (values[i] & 0xffff) + (values[i] >> 16);
         add_sums(b, word->covers, word->odd, sums);
     }
-    store_words(b, word, values);
+    store_words(b, word, count, values);
 }
 
-INLINE void put_check(build_block *b, uint32_t number)
+INLINE void put_check(build_block *b, uint32_t number, uint32_t count)
 {
     const encap_check *check = &b->plan->checks[number];
     uint32_t values[BUILD_ROWS];
@@ -478,14 +523,14 @@ INLINE void put_check(build_block *b, uint32_t number)
     if (check->payload == 1)
         EACH_ROW values[i] += payloads[i];
     else if (check->payload)
-        EACH_ROW values[i] += swapped(payloads[i]);
+        add_swapped(values, payloads);
     EACH_ROW values[i] = (values[i] & 0xffff) + (values[i] >> 16);
     EACH_ROW values[i] = ((values[i] & 0xffff) + (values[i] >> 16)) ^ 0xffff;
     if (check->zero)
         EACH_ROW values[i] = values[i] ? values[i] : 0xffff;
     if (check->covers)
         add_sums(b, check->covers, check->odd, values);
-    for (uint32_t i = 0; i < b->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const uint16_t value = big16((uint16_t)values[i]);
         memcpy(to[i] + check->at, &value, 2);
     }
@@ -493,21 +538,19 @@ INLINE void put_check(build_block *b, uint32_t number)
 
 /* --- blocks ------------------------------------------------------------------------------- */
 
-/* The rows from b->first on, before `end`, that have one plan; false where there is none. */
-INLINE int take_block(build_block *b, const encap_batch *batch, const encap_rules *rules,
-                      const encap_builder *builder, uint64_t end)
+/* The rows from b->first on, before `end`, that have one plan; false where there is none.
+ * `of_all`: that of all rows, or NULL where they have to be asked. */
+INLINE int take_block(build_block *b, const encap_plan *of_all, const encap_batch *batch,
+                      const encap_rules *rules, const encap_builder *builder, uint64_t end)
 {
     const uint64_t most = end - b->first < BUILD_ROWS ? end - b->first : BUILD_ROWS;
-    uint32_t kind = first_of(rules, linktype_of(batch, b->first));
-    if (LIKELY(!batch->linktype_step && !builder->which && kind != BY_VERSION)) {
-        b->plan = plan_of(builder, b->first, kind);
-        b->count = (uint32_t)most;
-        return b->plan != NULL;
-    }
-    b->plan = NULL;
+    b->plan = of_all;
+    b->count = (uint32_t)most;
+    if (LIKELY(of_all != NULL))
+        return 1;
     for (b->count = 0; b->count < most; b->count++) {
         const uint64_t row = b->first + b->count;
-        kind = first_of(rules, linktype_of(batch, row));
+        const uint32_t kind = first_of(rules, linktype_of(batch, row));
         const encap_plan *plan = plan_of(builder, row, begins_with(kind, row_octets(batch, row)));
         if (b->count && plan != b->plan)
             break;
@@ -516,32 +559,64 @@ INLINE int take_block(build_block *b, const encap_batch *batch, const encap_rule
     return b->plan != NULL;
 }
 
+/* All that differs from packet to packet, over what was written of a block of `count` rows. */
+INLINE void put_block(build_block *b, uint32_t count)
+{
+    const encap_plan *plan = b->plan;
+    for (uint32_t k = 0; k < plan->word_count; k++)
+        put_word(b, &plan->words[k], count);
+    for (uint32_t k = 0; k < plan->check_count; k++)
+        put_check(b, k, count);
+}
+
+/* Asks for the beginning of the next block's packets and of the place that they go to: memory works
+ * while the values of this block are computed. */
+INLINE void prefetch_next(const encap_batch *batch, uint64_t row, uint64_t end, uintptr_t to)
+{
+    if (row >= end)
+        return;
+    const uintptr_t from = (uintptr_t)batch->data + (uintptr_t)batch->starts[row];
+    for (uint32_t at = 0; at < PREFETCHED; at += 64) {
+        prefetch(from + at);
+        prefetch_written(to + at);
+    }
+}
+
+INLINE int build_block_of(build_block *b, const encap_batch *batch, const encap_rules *rules,
+                          uint64_t end, uint64_t *at, const encap_built *out, copy_kernel *copy,
+                          pass_kernel *pass)
+{
+    const encap_plan *plan = b->plan;
+    const int holes = plan->hole_count != 0;
+    int summing = 0;
+    for (uint32_t k = 0; k < plan->check_count; k++)
+        summing |= plan->checks[k].payload;
+    if (!begin_block(b, batch, holes, at, out))
+        return 0;
+    if (holes)
+        write_block(b, batch, rules, end, 1, summing, out->octets, copy, pass);
+    else if (summing)
+        write_block(b, batch, rules, end, 0, 1, out->octets, copy, pass);
+    else
+        write_block(b, batch, rules, end, 0, 0, out->octets, copy, pass);
+    prefetch_next(batch, b->first + b->count, end, (uintptr_t)out->octets + *at);
+    if (LIKELY(b->count == BUILD_ROWS))
+        put_block(b, BUILD_ROWS); /* whose loops are unrolled */
+    else
+        put_block(b, b->count);
+    return 1;
+}
+
 INLINE int build_rows(const encap_batch *batch, const encap_rules *rules,
                       const encap_builder *builder, uint64_t begin, uint64_t end, uint64_t at,
                       const encap_built *out, copy_kernel *copy, pass_kernel *pass)
 {
     build_block b;
+    const encap_plan *of_all = begin < end ? plan_of_all(batch, rules, builder) : NULL;
     memset(&b, 0, sizeof b); /* loops over BUILD_ROWS read what no row has written */
-    for (b.first = begin; b.first < end; b.first += b.count) {
-        if (!take_block(&b, batch, rules, builder, end))
+    for (b.first = begin; b.first < end; b.first += b.count)
+        if (!take_block(&b, of_all, batch, rules, builder, end) ||
+            !build_block_of(&b, batch, rules, end, &at, out, copy, pass))
             return -1;
-        const encap_plan *plan = b.plan;
-        int summing = 0, whole;
-        for (uint32_t k = 0; k < plan->check_count; k++)
-            summing |= plan->checks[k].payload;
-        begin_block(&b, batch);
-        if (plan->hole_count)
-            whole = write_block(&b, batch, rules, end, 1, summing, &at, out, copy, pass);
-        else if (summing)
-            whole = write_block(&b, batch, rules, end, 0, 1, &at, out, copy, pass);
-        else
-            whole = write_block(&b, batch, rules, end, 0, 0, &at, out, copy, pass);
-        if (!whole)
-            return -1;
-        for (uint32_t k = 0; k < plan->word_count; k++)
-            put_word(&b, &plan->words[k]);
-        for (uint32_t k = 0; k < plan->check_count; k++)
-            put_check(&b, k);
-    }
     return 0;
 }

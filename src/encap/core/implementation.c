@@ -30,6 +30,9 @@ typedef struct implementation {
     void (*flow_hash)(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
                       uint64_t end, const encap_flow_wanted *wanted, const encap_column *column,
                       encap_paths *paths, int8_t *slots, uint32_t *out);
+    uint64_t (*measure)(const encap_batch *batch, const encap_rules *rules,
+                        const encap_builder *builder, uint64_t begin, uint64_t end,
+                        const encap_built *out, uint64_t *troubled);
     int (*build)(const encap_batch *batch, const encap_rules *rules, const encap_builder *builder,
                  uint64_t begin, uint64_t end, uint64_t at, const encap_built *out);
     void (*judge)(const encap_batch *batch, const encap_rules *rules, const encap_cover *covers,
@@ -109,6 +112,12 @@ typedef struct implementation {
     {                                                                                              \
         hash_rows(batch, rules, begin, end, wanted, column, paths, slots, variant##_rows, out);    \
     }                                                                                              \
+    ATTRIBUTES static uint64_t variant##_measure(                                                  \
+        const encap_batch *batch, const encap_rules *rules, const encap_builder *builder,          \
+        uint64_t begin, uint64_t end, const encap_built *out, uint64_t *troubled)                  \
+    {                                                                                              \
+        return measure_rows(batch, rules, builder, begin, end, out, troubled);                     \
+    }                                                                                              \
     ATTRIBUTES static int variant##_build(const encap_batch *batch, const encap_rules *rules,      \
                                           const encap_builder *builder, uint64_t begin,            \
                                           uint64_t end, uint64_t at, const encap_built *out)       \
@@ -149,6 +158,7 @@ typedef struct implementation {
         .columns = variant##_columns,                                                              \
         .decap = variant##_decap,                                                                  \
         .flow_hash = variant##_flow_hash,                                                          \
+        .measure = variant##_measure,                                                              \
         .build = variant##_build,                                                                  \
         .judge = variant##_judge,                                                                  \
         .fix = variant##_fix,                                                                      \
@@ -335,6 +345,16 @@ void encap_flow_hash(const encap_batch *batch, const encap_rules *rules, uint64_
     if (rows_exist(batch, begin, end))
         current_implementation()->flow_hash(batch, rules, begin, end, wanted, column, paths, slots,
                                             out);
+}
+
+uint64_t encap_build_measure(const encap_batch *batch, const encap_rules *rules,
+                             const encap_builder *builder, uint64_t begin, uint64_t end,
+                             const encap_built *out, uint64_t *troubled)
+{
+    *troubled = 0;
+    if (!rows_exist(batch, begin, end) || !plans_hold(builder))
+        return 0;
+    return current_implementation()->measure(batch, rules, builder, begin, end, out, troubled);
 }
 
 int encap_build_fill(const encap_batch *batch, const encap_rules *rules,

@@ -72,4 +72,14 @@ INLINE void prefetch_near(uintptr_t address)
 #endif
 }
 
+/* The same for a line that will be written. */
+INLINE void prefetch_written(uintptr_t address)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_prefetch((const void *)address, 1, 3);
+#else
+    (void)address;
+#endif
+}
+
 #endif
