@@ -115,11 +115,16 @@ class _Run:
             for one in asked.compiled
             for native in one.natives
         ]
-        self._keep = bound
         table = ffi.new("encap_plan *[]", [plan for plan, _ in bound])
         which = ffi.NULL if asked.which is None else pointer(asked.which, "uint8_t")
-        self._table = table
         self.builder = ffi.new("encap_builder *", (table, which, len(asked.compiled)))
+        arrays = (
+            pointer(self.lengths, "uint32_t", writable=True),
+            pointer(self.wire_lengths, "uint32_t", writable=True),
+            pointer(self.problems, "uint8_t", writable=True),
+        )
+        self.built = ffi.new("encap_built *", (ffi.NULL, *arrays, ffi.NULL, 0))
+        self._keep = bound, table, which, arrays
 
     def packets(self, out: npt.NDArray[np.uint8] | None) -> Packets:
         measured = spread(self._measure, self.rows, self.threads)
@@ -131,7 +136,8 @@ class _Run:
             given = take_out(out, total, np.uint8, apart=array)
         data = memory.empty(total, np.uint8) if given is None else given
         starts = memory.empty(self.rows, np.int64)
-        built = self._built(starts, data)
+        built, places_of_c = self.built, (pointer(starts, "int64_t"), pointer(data, "uint8_t"))
+        built.starts, built.octets, built.size = *places_of_c, data.size
         at, places = 0, {}
         for begin, size, _ in measured:
             places[begin] = at
@@ -156,20 +162,9 @@ class _Run:
         """Where a range begins, how many octets it becomes, and how many rows cannot be built."""
         troubled = ffi.new("uint64_t *")
         size = lib.encap_build_measure(
-            self.batch.pointer, self.rules, self.builder, begin, end, self._built(None, None),
-            troubled,
-        )  # fmt: skip
-        return begin, int(size), int(troubled[0])
-
-    def _built(self, starts: Array | None, data: Array | None) -> Any:
-        arrays = (
-            ffi.NULL if starts is None else pointer(starts, "int64_t", writable=True),
-            pointer(self.lengths, "uint32_t", writable=True),
-            pointer(self.wire_lengths, "uint32_t", writable=True),
-            pointer(self.problems, "uint8_t", writable=True),
-            ffi.NULL if data is None else pointer(data, "uint8_t", writable=True),
+            self.batch.pointer, self.rules, self.builder, begin, end, self.built, troubled
         )
-        return ffi.new("encap_built *", (*arrays, 0 if data is None else data.size))
+        return begin, int(size), int(troubled[0])
 
     def _linktypes(self) -> npt.NDArray[np.uint16]:
         """What the packets begin with now."""

@@ -19,7 +19,7 @@ from encap.native import Native
 from encap.packet import Packet, _changed
 from encap.plan import CARRIED, Plan, Slot
 from encap.planning import compile_plan
-from encap.registry import HEADERS
+from encap.registry import HEADERS, Registry
 
 if TYPE_CHECKING:
     from encap.template_columns import Columns
@@ -133,6 +133,15 @@ def compiled(template: Any, wishes: Wishes) -> tuple[Compiled, ...]:
     wanted = tuple(map(_template, template)) if several else (_template(template),)
     if not 1 <= len(wanted) <= 256:
         raise FieldError(f"1 to 256 templates are needed, not {len(wanted)}", field="template")
+    # Packets are equal whatever registry they know; what follows what is not.
+    return _all_compiled(tuple((one, one.registry) for one in wanted), wishes)
+
+
+@lru_cache(maxsize=64)
+def _all_compiled(
+    templates: tuple[tuple[Packet, Registry], ...], wishes: Wishes
+) -> tuple[Compiled, ...]:
+    wanted = [one for one, _ in templates]
     made = tuple(_compiled(one, wishes) for one in wanted)
     for name in (*wishes.columns, *(name for name, _ in wishes.scalars)):
         if not any(_find(one, name) for one in wanted):
@@ -143,9 +152,7 @@ def compiled(template: Any, wishes: Wishes) -> tuple[Compiled, ...]:
 
 def _template(given: object) -> Packet:
     if isinstance(given, str):
-        from encap.template import template
-
-        given = template(given)
+        given = _of_text(given)
     if isinstance(given, Header):
         given = Packet(given)
     if not isinstance(given, Packet):
@@ -156,6 +163,12 @@ def _template(given: object) -> Packet:
 
 
 @lru_cache(maxsize=64)
+def _of_text(text: str) -> Packet:
+    from encap.template import template
+
+    return template(text)
+
+
 def _compiled(template: Packet, wishes: Wishes) -> Compiled:
     asked = _Template(template, wishes)
     plans: list[Plan | FieldError] = []

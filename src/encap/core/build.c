@@ -6,7 +6,7 @@
  * that cover it; these are closed last, from the innermost outwards. The block is in the
  * first-level cache all the time, and nothing that was written is read again. */
 
-#define BUILD_ROWS 16
+#define BUILD_ROWS 8
 #define DEFAULT_TTL 64
 #define PREFETCHED 1024 /* octets */
 
@@ -205,8 +205,11 @@ INLINE uint64_t measure_rows(const encap_batch *batch, const encap_rules *rules,
         return measure_alike(batch, plan, begin, end, out, troubled);
     for (uint64_t row = begin; row < end; row++) {
         const frame_span frame = row_octets(batch, row);
-        const uint32_t kind = begins_with(first_of(rules, linktype_of(batch, row)), frame);
-        total += measure_row(batch, plan_of(builder, row, kind), row, frame, out);
+        const encap_plan *own = plan;
+        if (!plan)
+            own =
+                plan_of(builder, row, begins_with(first_of(rules, linktype_of(batch, row)), frame));
+        total += measure_row(batch, own, row, frame, out);
         *troubled += out->problems[row] != ENCAP_NO_PROBLEM;
     }
     return total;
@@ -326,7 +329,8 @@ INLINE uint32_t write_with_holes(build_block *b, uint32_t i, uint8_t *to, copy_k
         shift += size;
         b->to[k + 1][i] = to + shift;
     }
-    copy(to + from + shift, plan->octets + from, plan->size - from);
+    if (plan->size > from)
+        copy(to + from + shift, plan->octets + from, plan->size - from);
     return plan->size + shift;
 }
 

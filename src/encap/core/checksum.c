@@ -289,6 +289,13 @@ INLINE uint64_t pass_neon(int copying, uint8_t *to, const uint8_t *from, uint64_
 
 #endif
 
+/* The pass for packets that are copied, most of them of some hundred octets to places that are not
+ * aligned: vectors of 32 octets cross fewer cache lines. */
+#define copy_pass_generic pass_generic
+#define copy_pass_avx2 pass_avx2
+#define copy_pass_avx512 pass_avx2
+#define copy_pass_neon pass_neon
+
 /* --- batches -------------------------------------------------------------- */
 
 /* The sum in memory order as the number that goes into a header. */

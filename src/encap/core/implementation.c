@@ -123,7 +123,7 @@ typedef struct implementation {
                                           uint64_t end, uint64_t at, const encap_built *out)       \
     {                                                                                              \
         return build_rows(batch, rules, builder, begin, end, at, out, copy_##variant,              \
-                          pass_##variant);                                                         \
+                          copy_pass_##variant);                                                    \
     }                                                                                              \
     ATTRIBUTES static void variant##_judge(const encap_batch *batch, const encap_rules *rules,     \
                                            const encap_cover *covers, uint64_t begin,              \
