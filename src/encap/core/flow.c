@@ -31,7 +31,9 @@ INLINE uint32_t flow_hash(const flow *of)
 {
     const uint8_t *at = of->addresses;
     uint64_t hash = 0x2545f4914f6cdd1du + of->size;
-    if (of->size == 4) {
+    if (!at) {
+        /* no flow: a constant */
+    } else if (of->size == 4) {
         hash = flow_mix(hash, load_be64(at));
     } else if (of->size == 16) {
         hash = flow_mix(hash, load_be64(at));
