@@ -220,7 +220,8 @@ static encap_column make_column(input *in)
                            .index = (int16_t)((int16_t)(take(in, 1) % 7) - 3),
                            .part = (uint8_t)(take(in, 1) % 3),
                            .tunnels_only = (uint8_t)(take(in, 1) % 2),
-                           .form = (uint8_t)(take(in, 1) % (ENCAP_SLOT + 1)),
+                           /* Not ENCAP_PATH_ID: a path's number depends on the rows before. */
+                           .form = (uint8_t)(take(in, 1) % (ENCAP_STATUS + 1)),
                            .size = 1,
                            .field_count = (uint8_t)(take(in, 1) % (ENCAP_ALTERNATIVES + 1))};
     const uint8_t *pair = octets[take(in, 1) % 4];

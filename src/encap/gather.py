@@ -61,8 +61,8 @@ class Scratch:
 
     def gather(
         self, source: Batch, rules: Any, begin: int, end: int, specs: Any, outs: Any
-    ) -> PathTable:
-        """Runs the fused kernel; gives the paths of these rows, good until the next call."""
+    ) -> None:
+        """Runs the fused kernel; `paths` are then those of these rows."""
         count = len(specs)
         self.paths.clear()
         if len(self._room) < self.paths.capacity * count:
@@ -70,7 +70,6 @@ class Scratch:
             self.slots = pointer(self._room, "int8_t", writable=True)
         paths, slots = self.paths.pointer, self.slots
         lib.encap_columns(source.pointer, rules, begin, end, paths, slots, specs, count, outs)
-        return self.paths
 
 
 _idle: deque[Scratch] = deque(maxlen=8)  # its ends are atomic, so threads can share it

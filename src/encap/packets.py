@@ -318,6 +318,19 @@ class Packets:
             record=self._record_of(rows),
         )
 
+    def _piece(self, first: int, last: int) -> Packets:
+        """Rows `first` to `last`, to be looked at and dropped: it knows nothing of its origin."""
+        piece = slice(first, last)
+        return self._make(
+            self.data,
+            self.starts[piece],
+            self.lengths[piece],
+            wire_lengths=self.wire_lengths[piece],
+            times=self.times[piece],
+            linktypes=self.linktypes[piece],
+            ports=self._ports,
+        )
+
     def _select_linktypes(self, index: Any, count: int) -> Uint16s:
         # One number that stands for all rows goes on standing for all.
         if self.linktypes.strides == (0,) and len(self):

@@ -160,8 +160,8 @@ enum encap_form {
     ENCAP_HEADER, /* 1 where the header is there */
     ENCAP_KIND, /* enum encap_kind of the header */
     ENCAP_SLOT, /* which slot of encap_layers holds the header; all ones: none */
-    ENCAP_PATH_ID, /* of the packet: its path's number in encap_paths */
-    ENCAP_STATUS /* of the packet: enum encap_status */
+    ENCAP_STATUS, /* of the packet: enum encap_status */
+    ENCAP_PATH_ID /* of the packet: its path's number in encap_paths */
 };
 
 typedef struct encap_column {

@@ -123,7 +123,7 @@ class _Meaning:
             fail(f"{left.name} is {left.sort.what}: {what}", left.position)
         elif test.operator == "like":
             fail(f"'like' is for path alone: {left.name} is {left.sort.what}", left.position)
-        elif test.operator != "in" and self._means_field(left, test.value):
+        elif test.operator != "in" and _means_field(left, test.value):
             right = operand(test.value, self._occurrence)
             if every and right.every:
                 fail("one [*] is all that a comparison can have", right.position)
@@ -134,10 +134,6 @@ class _Meaning:
         if len(self.columns) > MOST_COLUMNS:
             fail(f"more than {MOST_COLUMNS} columns are needed", left.position)
         return found, every
-
-    def _means_field(self, left: Operand, value: Token) -> bool:
-        # Where values have names themselves, a field is told by its dot.
-        return _is_name(value) and (not left.sort.quoted or "." in value.text)
 
     def _presence(self, left: Operand) -> masks.Condition:
         if left.sort is OPTION:
@@ -232,6 +228,11 @@ class _Later:
             there = meaning.key(column(every))
             self._made[index] = Program(condition, meaning.columns), there
         return self._made[index]
+
+
+def _means_field(left: Operand, value: Token) -> bool:
+    """True when `value` is a field too; where values have names, its dot tells."""
+    return _is_name(value) and (not left.sort.quoted or "." in value.text)
 
 
 def _matching(sign: str, value: int, least: int, most: int) -> list[tuple[int, int]]:

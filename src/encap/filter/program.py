@@ -75,9 +75,10 @@ class Program:
         """The columns of `packets`.  room: where they go, from `room`; new memory where None."""
         columns, outs = room or self.room(len(packets))
         scratch = take_scratch()
-        rules = port_rules(packets._ports)
-        paths = scratch.gather(Batch(packets), rules, 0, len(packets), self._specs, outs)
-        yield Rows(packets, columns, paths)
+        if self.columns:
+            rules = port_rules(packets._ports)
+            scratch.gather(Batch(packets), rules, 0, len(packets), self._specs, outs)
+        yield Rows(packets, columns, scratch.paths)
         give_back(scratch)
 
     def room(self, rows: int) -> tuple[Mapping[str, Array], Any]:
@@ -93,7 +94,7 @@ class Program:
             room = self.room(min(BLOCK, end - begin))
             for first in range(begin, end, BLOCK):
                 last = min(first + BLOCK, end)
-                with self.on(packets[first:last], room) as rows:
+                with self.on(packets._piece(first, last), room) as rows:
                     found[first:last] = self.condition.test(rows)
 
         spread(test, len(packets), threads)
