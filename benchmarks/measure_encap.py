@@ -10,7 +10,7 @@ import numpy as np
 
 import encap
 from encap import encapsulate
-from encap._lib import ffi, lib
+from encap._lib import lib
 from encap.headers.gre import C, K
 from goals import Figure
 from measure_batches import BY_HAND, HOT, MEMCPY, REPEATS, no_pool, touched
@@ -164,36 +164,48 @@ def _fresh(times: Times, fresh: Times) -> Iterator[Figure]:
         yield Figure.costs(group, told, fresh, name, reference, BY_HAND, count=PACKETS)
 
 
+class _Recording:
+    """The core's functions, and what the last `encap` called two of them with."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, tuple[Any, ...]] = {}
+        self.runs: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(lib, name)
+        if name not in ("encap_build_measure", "encap_build_fill"):
+            return function
+
+        def recorded(*given: Any) -> Any:
+            self.calls[name] = given
+            return function(*given)
+
+        return recorded
+
+
 class Kernel:
-    """What C was called with by the last `encap`, so that it can be called again."""
+    """The calls of C that one `encap` makes, to be made again and again."""
 
     def __init__(self, call: Callable[[], encap.Packets]) -> None:
-        runs: list[Any] = []
-        whole = encapsulate._Run.packets
+        recording, init = _Recording(), encapsulate._Run.__init__
 
-        def keeping(run: Any, out: Any) -> encap.Packets:
-            runs.append(run)
-            return whole(run, out)
+        def kept(run: Any, *given: Any) -> None:
+            recording.runs.append(run)
+            init(run, *given)
 
-        encapsulate._Run.packets = keeping
+        encapsulate.lib, encapsulate._Run.__init__ = recording, kept
         try:
             made = call()
         finally:
-            encapsulate._Run.packets = whole
-        self.run, self.rows = runs[0], len(made)
-        self.starts = np.zeros(self.rows, np.int64)  # C is given addresses, which keep nothing
-        self.data = touched(made.data.size)
-        self.sizes, self.built = (
-            self.run._built(None, None),
-            self.run._built(self.starts, self.data),
-        )
+            encapsulate.lib, encapsulate._Run.__init__ = lib, init
+        self.measure = recording.calls["encap_build_measure"]
+        self.fill = recording.calls["encap_build_fill"]
+        self.keep = made, recording.runs  # C is given addresses, which keep nothing
 
     def __call__(self) -> None:
-        run, troubled = self.run, ffi.new("uint64_t *")
-        given = run.batch.pointer, run.rules, run.builder, 0, self.rows
         for _ in range(REPEATS):
-            lib.encap_build_measure(*given, self.sizes, troubled)
-            lib.encap_build_fill(*given, 0, self.built)
+            lib.encap_build_measure(*self.measure)
+            lib.encap_build_fill(*self.fill)
 
 
 def hot() -> Iterator[Figure]:
