@@ -53,6 +53,8 @@ def rewrite(lines: list[str], names: set[str]) -> list[str]:
         for text, meaning in described:
             for name in text.split(", "):
                 given = name in names
+                if not given and made and made[-1].startswith(":param"):
+                    made.append("")  # a list of fields and one of others are apart
                 made.append(f":param {name}: {meaning}" if given else f"* ``{name}``: {meaning}")
         made += ["", *others, ""] if described else [*others, ""]
         paragraph = []

@@ -57,7 +57,7 @@ class Oversize:
     needed: the MTU of a link that carries all of them; 0 without packets.
     df: of those too long, IPv4 with "don't fragment" set: whoever routes them into the tunnel must
         drop them and tell the sender.
-    fragmentable: IPv4 without: may be fragmented before, or by a bridge not at all.
+    fragmentable: IPv4 without it: a router may fragment them first, a bridge cannot.
     ipv6: never fragmented on the way; the sender is told.
     other: neither IPv4 nor IPv6; dropped, and nobody is told.
     fragments: of the IPv4 and IPv6 ones, those that are fragments already. Each is judged by its
