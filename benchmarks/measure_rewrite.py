@@ -1,4 +1,4 @@
-"""Rewriting of whole captures: against memcpy, and against the yardstick."""
+"""Rewriting and checksum verdicts of whole captures: against memcpy and the yardstick."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from yardstick import Limit, copy
 ADDRESSES = ("outer.ipv4.src", "outer.ipv4.dst", "inner.ipv4.src", "inner.ipv4.dst")
 MASK = 0x01020304
 REWRITTEN = ("vxlan", "vxlanu")
+VERDICTS = {"vxlan": 1.6, "gre": 1.6, "vxlanu": 1.8}
+"""Captures whose checksums are looked at, and the goal, in times of memcpy."""
+A_PACKET = 4  # checksums: of each of these captures, outer and inner
 
 
 def writable(packets: encap.Packets) -> encap.Packets:
@@ -90,6 +93,38 @@ def rewriting(name: str) -> Iterator[Figure]:
     yield Figure.costs(group, what, fresh, "new", "copy", MEMCPY, count=PACKETS)
 
 
+def check_verdicts(name: str, found: encap.Checksums) -> None:
+    """All are right, but for outer UDP checksums that are not there."""
+    missing = PACKETS if name == "vxlan" else 0
+    wanted = {encap.Verdict.GOOD: A_PACKET * PACKETS - missing}
+    if found.counts != wanted | ({encap.Verdict.ZERO: missing} if missing else {}):
+        raise SystemExit(f"{name}: checksums that are right are said to be {found.counts}")
+
+
+def verdicts(name: str, goal: float) -> Iterator[Figure]:
+    """Every checksum of every packet."""
+    packets = encap.read(capture(name))
+    buffer, found = touched(packets.data.size), packets.checksums(threads=1)
+    check_verdicts(name, found)
+    works: dict[str, Callable[[], object]] = {
+        "copy": lambda: copy(packets.data, buffer),
+        "verdicts": lambda: packets.checksums(threads=1, out=found),
+        "made": lambda: packets.checksums(threads=1),
+    }
+    times = interleaved(works)
+    with no_pool():
+        fresh = interleaved(works)
+    group = "checksums: a verdict on every one of every layer; cold, one thread"
+    what = f"`checksums(out=)`, {name}"
+    yield Figure.costs(group, what, times, "verdicts", "copy", MEMCPY, goal, count=PACKETS)
+    what = f"`checksums()`, {name}, the one before dropped"
+    yield Figure.costs(group, what, times, "made", "copy", MEMCPY, count=PACKETS)
+    what = f"`checksums()`, {name}, pages never touched before"
+    yield Figure.costs(group, what, fresh, "made", "copy", MEMCPY, count=PACKETS)
+
+
 def measure() -> Iterator[Figure]:
     for name in REWRITTEN:
         yield from rewriting(name)
+    for name, goal in VERDICTS.items():
+        yield from verdicts(name, goal)

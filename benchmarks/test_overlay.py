@@ -6,7 +6,7 @@ import pytest
 from measure_batches import touched
 from measure_encap import Work
 from measure_filter import EXPRESSION, by_numpy
-from measure_rewrite import REWRITTEN, Rewriting
+from measure_rewrite import REWRITTEN, VERDICTS, Rewriting, check_verdicts
 
 
 @pytest.fixture
@@ -61,6 +61,14 @@ def test_rewrite_with_copy(benchmark, name):
     work = Rewriting(name)
     rewritten = benchmark(work.copied, work.out)
     assert np.array_equal(rewritten.lengths, work.source.lengths)
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_verdicts(benchmark, batch, name):
+    benchmark.group = f"checksums, {name}"
+    packets = batch(name)
+    found = benchmark(packets.checksums, threads=1, out=packets.checksums())
+    check_verdicts(name, found)
 
 
 @pytest.mark.benchmark(group="where, vxlan")
