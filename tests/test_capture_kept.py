@@ -584,3 +584,42 @@ def test_what_is_lost_is_counted(how, size, tmp_path):
         "systemd journal": 40,
         "blocks of type 0x80000001": 40,
     }
+
+
+# --- files of other programs -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["noted.pcapng", "live.pcapng"])
+def test_comments_and_interfaces_that_tshark_finds(name, rewritten):
+    """In the file as it was, they are found again in what is made of it."""
+    lines = (VECTORS / "capture" / "comments.tsv").read_text().splitlines()
+    rows = [line.split("\t")[1:] for line in lines if line.startswith(name)]
+    whole = (VECTORS / "capture" / name).read_bytes()
+    numbers = iter(range(1, len(rows) + 1))
+    left = []
+
+    def decap(packets):
+        inner = packets.decap()
+        mine = [next(numbers) for _ in range(len(packets))]
+        left.extend(mine[row] for row in inner.rows)
+        return inner
+
+    octets, summary = rewritten(whole, decap)
+    described = interfaces_of(octets)
+    made, was = packets_of(octets), packets_of(whole)
+    assert summary.dropped == {}
+    assert len(made) == len(left) == (8 if name == "noted.pcapng" else 3)
+    for packet, number in zip(made, left, strict=True):
+        _, interface, called, comment = rows[number - 1]
+        assert [value.decode() for code, value in packet.options if code == 1] == [comment] * bool(
+            comment
+        )
+        assert packet.count == was[number - 1].count
+        # That of the interface, or of the one that is like it but for the link type.
+        linktype, snaplen, options = described[packet.owner]
+        original = interfaces_of(whole)[int(interface)]
+        assert (snaplen, options) == original[1:]
+        assert dict(options).get(2, b"unknown").decode() == called
+        assert linktype == (101 if interface == "1" else 1)
+    kept = [block for block in ng.blocks(octets) if block.kind not in (*ng.PACKETS, ng.INTERFACE)]
+    assert kept == [block for block in without_packets(whole) if block.kind != ng.INTERFACE]

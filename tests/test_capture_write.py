@@ -273,6 +273,97 @@ def test_like_gives_byte_order_and_snap_length(order, tmp_path):
         assert capture.read(tmp_path / "a").equals(some())
 
 
+FCS_WORD = 2 << 28 | 1 << 26  # frames end with check sequences of two words
+FRAMES = [bytes([number]) * 60 + bytes(range(4)) for number in range(90)]
+
+
+def old_pcap(frames, order, link=1, magic=0xA1B2C3D4):
+    """A pcap file whose header has a value in every field."""
+    head = struct.pack(order + "IHHiIII", magic, 2, 3, -3600, 6, 2000, link)
+    records = (struct.pack(order + "IIII", 9, 9, len(f), len(f)) + f for f in frames)
+    return head + b"".join(records)
+
+
+def rewritten(octets, path, change, **options):
+    with (
+        capture.open(io.BytesIO(octets), batch_octets=4096) as source,
+        capture.create(path, like=source, **options) as sink,
+    ):
+        for packets in source.batches():
+            sink.write(change(packets))
+    return sink.summary
+
+
+def cut(packets):
+    """The same without the last four octets of each frame."""
+    return packets._derived(
+        data=packets.data,
+        starts=packets.starts,
+        lengths=packets.lengths - np.uint32(4),
+        wire_lengths=packets.wire_lengths - np.uint32(4),
+        linktypes=packets.linktypes,
+    )
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("magic", [0xA1B2C3D4, 0xA1B23C4D])
+@pytest.mark.parametrize("link", [1, 101 | FCS_WORD, 1 | 0x03FF0000, 7 | 5 << 28])
+def test_like_gives_the_whole_header_of_a_pcap_file(order, magic, link, tmp_path):
+    octets, path = old_pcap(FRAMES, order, link, magic), tmp_path / "a.pcap"
+    for change in (lambda p: p, lambda p: p.compact(), lambda p: p[:1].compact()):
+        summary = rewritten(octets, path, change)
+        assert path.read_bytes()[:24] == octets[:24]
+        assert summary.dropped == {}
+    rewritten(octets, path, lambda p: p)
+    assert path.read_bytes() == octets
+    rewritten(octets[:24], path, lambda p: p)
+    assert path.read_bytes() == octets[:24]
+    packets = capture.read(io.BytesIO(octets))
+    capture.write(path, packets[3:70], like=packets)
+    assert path.read_bytes() == octets[:24] + octets[24 + 3 * 80 : 24 + 70 * 80]
+    rewritten(octets, path, lambda p: p, nanoseconds=True)
+    assert path.read_bytes()[4:24] == octets[4:24]
+    rewritten(octets, path, lambda p: p.replace(linktypes=228))
+    word = int.from_bytes(path.read_bytes()[20:24], "big" if order == ">" else "little")
+    assert word & 0xFFFF == 228
+    assert word & FCS_WORD == 0
+    assert word & 0x03FF0000 == link & 0x03FF0000
+
+
+CHECK_SEQUENCE = {"length of the check sequence that ends each frame": 1}
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_a_header_does_not_speak_of_check_sequences_that_have_gone(order, tmp_path):
+    octets, path = old_pcap(FRAMES, order, 1 | FCS_WORD), tmp_path / "a.pcap"
+    said = octets[:20] + (1).to_bytes(4, "big" if order == ">" else "little")
+
+    def changed(packets):
+        """In the last octet of the last one."""
+        data = packets.data.copy()
+        data[-1] ^= 1
+        names = ("starts", "lengths", "wire_lengths", "linktypes")
+        return packets._derived(data=data, **{name: getattr(packets, name) for name in names})
+
+    second = len(FRAMES) % 50  # how many rows the second batch has
+    for change in (cut, changed, lambda p: cut(p) if len(p) == second else p):
+        summary = rewritten(octets, path, change)
+        assert path.read_bytes()[:24] == said
+        assert summary.dropped == CHECK_SEQUENCE
+    # Where the header cannot be corrected, it says nothing of them in the first place.
+    memory = io.BytesIO()
+    assert rewritten(octets, memory, lambda p: p).dropped == CHECK_SEQUENCE
+    assert memory.getvalue()[20:24] == said[20:24]
+    # Frames of something else have none.
+    with capture.open(io.BytesIO(octets)) as source, capture.create(path, like=source) as sink:
+        sink.write(some(3))
+        sink.write(next(source.batches()))
+    assert path.read_bytes()[20:24] == said[20:24]
+    frames = [b"ab", b"abcd", b""]  # shorter than what should end them
+    rewritten(old_pcap(frames, order, 1 | FCS_WORD), path, lambda p: p)
+    assert path.read_bytes() == old_pcap(frames, order, 1 | FCS_WORD)
+
+
 def test_like_gives_format_and_link_type_to_an_empty_file():
     header = struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 300, 101)
     with capture.open(io.BytesIO(header)) as like:
