@@ -74,7 +74,9 @@ def encap(
     no_udp_checksum: Annotated[
         bool,
         typer.Option(
-            "--no-udp-checksum", help="Write 0 for UDP checksums; over IPv6 that is for tunnels."
+            "--no-udp-checksum",
+            help="Write 0 for UDP checksums that the template leaves open; over IPv6 that is for"
+            " tunnels.",
         ),
     ] = False,
     ttl: Annotated[
