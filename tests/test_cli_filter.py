@@ -54,7 +54,7 @@ def test_it_writes_what_the_library_selects(
 
 
 def test_a_capture_that_matches_as_a_whole_stays_as_it_is(filter_: Command, tmp_path: Path) -> None:
-    """Byte order, resolution and snap length too."""
+    """Byte order, resolution and snap length, and every block of a pcapng."""
     swapped = tmp_path / "in.pcap"
     records = b"".join(
         (7).to_bytes(4, "big") + nanoseconds.to_bytes(4, "big") + (14).to_bytes(4, "big") * 2
@@ -62,8 +62,8 @@ def test_a_capture_that_matches_as_a_whole_stays_as_it_is(filter_: Command, tmp_
     )  # fmt: skip
     header = bytes.fromhex("a1b23c4d 0002 0004 00000000 00000000 00000777 00000001")
     swapped.write_bytes(header + records)
-    for source in (swapped, OVERLAY):
-        out = tmp_path / "out.pcap"
+    for source in (swapped, OVERLAY, *(ROOT / "tests/vectors/capture").glob("*.pcapng")):
+        out = tmp_path / f"out{source.suffix}"
         status, _, err = filter_(source, out, "length >= 0")
         assert status == 0
         assert out.read_bytes() == source.read_bytes()
