@@ -535,6 +535,7 @@ static void fuzz_options(input *in)
                      out);
 }
 
+#include "build.h"
 #include "flow.h"
 #include "kept.h"
 
@@ -563,6 +564,7 @@ static part *const parts[] = {
 static part *const later_parts[] = {
     fuzz_flow,
     fuzz_kept,
+    fuzz_build,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
