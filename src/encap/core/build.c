@@ -261,7 +261,7 @@ INLINE void read_payload(build_block *b, const encap_batch *batch, const encap_r
     encap_layers layers;
     uint32_t hash;
     if (plan->inherit) {
-        parse_row(batch, rules, row, kind, &layers);
+        walk_apart(rules, b->frames[i], b->sizes[i], kind, &layers);
         inherit(b, i, &layers);
         hash = plan->flow ? flow_of(b->frames[i], b->sizes[i], &layers) : 0;
     } else {
@@ -586,6 +586,12 @@ INLINE void prefetch_next(const encap_batch *batch, uint64_t row, uint64_t end, 
     }
 }
 
+/* For the last block of a range, whose rows are fewer. */
+APART void put_few(build_block *b)
+{
+    put_block(b, b->count);
+}
+
 INLINE int build_block_of(build_block *b, const encap_batch *batch, const encap_rules *rules,
                           uint64_t end, uint64_t *at, const encap_built *out, copy_kernel *copy,
                           pass_kernel *pass)
@@ -607,7 +613,7 @@ INLINE int build_block_of(build_block *b, const encap_batch *batch, const encap_
     if (LIKELY(b->count == BUILD_ROWS))
         put_block(b, BUILD_ROWS); /* whose loops are unrolled */
     else
-        put_block(b, b->count);
+        put_few(b);
     return 1;
 }
 

@@ -193,7 +193,7 @@ INLINE flow shortcut(const encap_rules *rules, const uint8_t *frame, uint64_t si
 static uint32_t flow_by_walk(const encap_rules *rules, const uint8_t *frame, uint32_t size,
                              uint32_t kind, encap_layers *layers)
 {
-    walk_frame(rules, frame, size, kind, layers);
+    walk_apart(rules, frame, size, kind, layers);
     return flow_of(frame, size, layers);
 }
 

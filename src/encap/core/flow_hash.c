@@ -71,7 +71,7 @@ INLINE void hash_innermost(const encap_batch *batch, const encap_rules *rules, u
             usual = found.addresses != NULL;
         }
         if (!found.addresses) {
-            walk_frame(rules, frame.at, size, kind, &layers);
+            walk_apart(rules, frame.at, size, kind, &layers);
             found = innermost_flow(frame.at, size, &layers);
         }
         out[row] = plain ? flow_hash(&found) : hash_of(found, wanted);

@@ -52,6 +52,13 @@ INLINE void walk_frame(const encap_rules *rules, const uint8_t *frame, uint32_t 
     layers->count = (uint8_t)w.count;
 }
 
+/* The same, compiled once: for kernels that walk seldom, or have much else to do. */
+APART void walk_apart(const encap_rules *rules, const uint8_t *frame, uint32_t size, uint32_t kind,
+                      encap_layers *layers)
+{
+    walk_frame(rules, frame, size, kind, layers);
+}
+
 INLINE void parse_row(const encap_batch *batch, const encap_rules *rules, uint64_t row,
                       uint32_t kind, encap_layers *layers)
 {

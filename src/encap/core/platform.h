@@ -25,6 +25,7 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define INLINE static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline))
 #define LIKELY(test) __builtin_expect(!!(test), 1)
 #define UNLIKELY(test) __builtin_expect(!!(test), 0)
 #define SWAP16(value) __builtin_bswap16(value)
@@ -32,6 +33,7 @@
 #define SWAP64(value) __builtin_bswap64(value)
 #else
 #define INLINE static inline
+#define APART static
 #define LIKELY(test) (test)
 #define UNLIKELY(test) (test)
 #define SWAP16(value) ((uint16_t)((uint16_t)((value) << 8) | (uint16_t)((value) >> 8)))
