@@ -166,10 +166,8 @@ def _options(name: str, value: Any, rows: int, field: Field) -> Spans:
         data = octets(value[0])
         starts = np.ascontiguousarray(column(value[1], rows, np.int64, name))
         lengths = np.ascontiguousarray(column(value[2], rows, np.uint32, name))
-        outside = (starts < 0) | (starts > data.size)
-        outside |= lengths > data.size - np.where(outside, data.size, starts)
-        if outside.any():
-            raise FieldError(f"{name} of packet {int(outside.argmax())} lies outside", field=name)
+        if rows:
+            _refuse_outside(name, data.size, starts, lengths)
     else:
         codec: Any = field.variable
         parts = [codec.build(codec.check(one, layer, "options")) for one in value]
@@ -178,9 +176,9 @@ def _options(name: str, value: Any, rows: int, field: Field) -> Spans:
         data = np.frombuffer(b"".join(parts), np.uint8)
         lengths = np.fromiter(map(len, parts), np.uint32, rows)
         starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    bad = (lengths % 4 != 0) | (lengths > most)
-    if bad.any():
-        row = int(bad.argmax())
+    # Whether any is wrong is asked first: it takes no array of the answers.
+    if rows and (int(np.bitwise_or.reduce(lengths)) % 4 or int(lengths.max()) > most):
+        row = int(((lengths % 4 != 0) | (lengths > most)).argmax())
         raise FieldError(
             f"{name} of packet {row} has {int(lengths[row])} octets: a multiple of 4 up to {most}"
             " is allowed",
@@ -188,3 +186,14 @@ def _options(name: str, value: Any, rows: int, field: Field) -> Spans:
             value=int(lengths[row]),
         )
     return data, starts, lengths
+
+
+def _refuse_outside(
+    name: str, size: int, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.uint32]
+) -> None:
+    """FieldError for the first span, of at least one, that is not within `size` octets."""
+    if int(starts.min()) >= 0 and int(starts.max()) <= size and (starts + lengths).max() <= size:
+        return
+    outside = (starts < 0) | (starts > size)
+    outside |= lengths > size - np.where(outside, size, starts)
+    raise FieldError(f"{name} of packet {int(outside.argmax())} lies outside", field=name)
