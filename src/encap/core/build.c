@@ -19,6 +19,7 @@ typedef struct build_block {
     uint32_t wires[BUILD_ROWS]; /* octets on the wire */
     const uint8_t *inserts[ENCAP_MAX_HOLES][BUILD_ROWS];
     uint32_t insert_lens[ENCAP_MAX_HOLES][BUILD_ROWS];
+    uint32_t criticals[ENCAP_MAX_HOLES][BUILD_ROWS]; /* 1: a Geneve option there is critical */
     uint32_t hashes[BUILD_ROWS]; /* what the payload gives, where the plan asks for it */
     uint32_t ttls[BUILD_ROWS];
     uint32_t classes[BUILD_ROWS]; /* DSCP and ECN */
@@ -311,9 +312,25 @@ INLINE void add_sum(build_block *b, uint32_t i, uint32_t covers, uint32_t odd, u
             b->sums[k][i] += odd >> k & 1 ? swapped(sum) : sum;
 }
 
+/* Copies options word by word: they are short, and of any length. Gives their sum, and 1 in
+ * *critical where one has the bit that makes a Geneve option critical. */
+INLINE uint32_t copy_options(uint8_t *to, const uint8_t *from, uint32_t size, uint32_t *critical)
+{
+    uint64_t sum = 0;
+    uint32_t found = 0, left = 0; /* words to the next option */
+    for (uint32_t at = 0; at < size; at += 4) { /* a multiple of 4 */
+        const uint32_t word = load_be32(from + at), begins = left == 0;
+        memcpy(to + at, from + at, 4);
+        sum += word;
+        found |= begins & word >> 15;
+        left = begins ? word & 31 : left - 1;
+    }
+    *critical = found;
+    return fold_sum(sum);
+}
+
 /* The template with what its holes take. Gives the octets written. */
-INLINE uint32_t write_with_holes(build_block *b, uint32_t i, uint8_t *to, copy_kernel *copy,
-                                 pass_kernel *pass)
+INLINE uint32_t write_with_holes(build_block *b, uint32_t i, uint8_t *to, copy_kernel *copy)
 {
     const encap_plan *plan = b->plan;
     uint32_t from = 0, shift = 0;
@@ -322,10 +339,8 @@ INLINE uint32_t write_with_holes(build_block *b, uint32_t i, uint8_t *to, copy_k
         const uint32_t size = b->insert_lens[k][i];
         copy(to + from + shift, plan->octets + from, hole->at - from);
         from = hole->at;
-        if (size) {
-            const uint16_t sum = sum_blocks(1, to + from + shift, b->inserts[k][i], size, pass);
-            add_sum(b, i, hole->covers, hole->odd, big16(sum));
-        }
+        add_sum(b, i, hole->covers, hole->odd,
+                copy_options(to + from + shift, b->inserts[k][i], size, &b->criticals[k][i]));
         shift += size;
         b->to[k + 1][i] = to + shift;
     }
@@ -346,7 +361,7 @@ INLINE void write_block(build_block *b, const encap_batch *batch, const encap_ru
         prefetch_row(batch, b->first + i, end);
         b->to[0][i] = to;
         if (holes)
-            head = write_with_holes(b, i, to, copy, pass);
+            head = write_with_holes(b, i, to, copy);
         else
             copy(to, plan->octets, plan->size);
         if (summing)
@@ -381,22 +396,6 @@ INLINE void load_column(const build_block *b, const encap_piece *piece, uint32_t
     }
 }
 
-/* 1 where a Geneve option among `size` octets has the bit that makes it critical. */
-static uint32_t has_critical(const uint8_t *at, uint32_t size)
-{
-    uint32_t left = size;
-    while (left >= 4) {
-        const uint32_t option = 4 + 4u * (at[3] & 31);
-        if (at[2] & 0x80)
-            return 1;
-        if (option > left)
-            break;
-        at += option;
-        left -= option;
-    }
-    return 0;
-}
-
 INLINE void load_source(const build_block *b, const encap_piece *piece, uint32_t count,
                         uint32_t *to)
 {
@@ -419,9 +418,7 @@ INLINE void load_source(const build_block *b, const encap_piece *piece, uint32_t
         EACH_ROW to[i] = hole < ENCAP_MAX_HOLES ? b->insert_lens[hole][i] / 4 : 0;
         break;
     case ENCAP_FROM_CRITICAL:
-        EACH_ROW to[i] = 0;
-        for (uint32_t i = 0; i < count && hole < b->plan->hole_count; i++)
-            to[i] = has_critical(b->inserts[hole][i], b->insert_lens[hole][i]);
+        EACH_ROW to[i] = hole < ENCAP_MAX_HOLES ? b->criticals[hole][i] : 0;
         break;
     case ENCAP_FROM_FLOW:
         EACH_ROW to[i] = entropy_port(b->hashes[i], &b->plan->entropy);
