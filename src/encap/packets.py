@@ -186,18 +186,22 @@ class Packets:
         lengths: Uint32s,
         wire_lengths: Uint32s,
         linktypes: Uint16s,
+        times: Int64s | None = None,
         left_out: Mapping[str, int] = _NOTHING,
     ) -> Packets:
         """What a method makes of these packets: other octets, and from here all the rest.
 
         rows: int64[m], the row here that each packet comes from; all rows in order where None.
+        times: int64[m], those of the rows where None.
         """
+        if times is None:
+            times = self.times if rows is None else self.times[rows]
         return self._make(
             data,
             starts,
             lengths,
             wire_lengths=wire_lengths,
-            times=self.times if rows is None else self.times[rows],
+            times=times,
             linktypes=linktypes,
             rows=rows,
             error=self.error,
@@ -533,6 +537,85 @@ class Packets:
         from encap.decapsulate import decap
 
         return decap(self, kind, depth, others, ports=ports, threads=threads, out=out)
+
+    def reassemble(
+        self,
+        layer: str = "outer",
+        *,
+        overlap: str = "linux",
+        times: str = "last",
+        timeout: float | None = None,
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+        out: Octets | None = None,
+    ) -> Packets:
+        """The packets, datagrams in place of their fragments; octets are copied if there are any.
+
+        A datagram stands where the fragment was that made it whole, behind the link header and the
+        tunnel of its first fragment, whose row is in `rows` if it came first. Fragments that belong
+        to none are left out, counted in `left_out` by reason.
+
+        layer: the IP header whose datagrams are meant: "outer", "inner" (the last one that can be
+            seen: no tunnel is entered in a fragment), `ipv4[1]`. The lengths of headers around it
+            grow, UDP and GRE checksums around it are made anew unless there are none.
+        overlap: a fragment with octets that came before is a duplicate, or drops its datagram:
+            "linux" does what Linux does, where one is a duplicate that lies within octets that came
+            in order; for "rfc" only the same octets again are one, and what comes later of a
+            datagram that was dropped is dropped too (RFC 5722). "first" and "last" say for IPv4
+            which octets count, and mean "rfc" for IPv6.
+        times: that of the fragment that came "first" or "last".
+        timeout: seconds after its first fragment, by the packets' times, in which a datagram must
+            be whole; 30 for IPv4 and 60 for IPv6 where None.
+        ports, threads: see `parse`.
+        out: uint8 array with room for all octets of the batch.
+
+        Fragments belong together by addresses, id and, for IPv4, protocol, and by the VLAN ids,
+        MPLS labels and tunnel ids in front (addresses, of tunnels without an id). Trailers are cut
+        off. IPv4 keeps the first fragment's options and flags but MF, and its checksum as right or
+        wrong as it was. IPv6 loses the Fragment header; atomic fragments stay as they are
+        (RFC 6946).
+        """
+        from encap.fragments import reassemble
+
+        return reassemble(
+            self, layer, overlap=overlap, times=times, timeout=timeout, ports=ports,
+            threads=threads, out=out,
+        )  # fmt: skip
+
+    def fragment(
+        self,
+        mtu: int,
+        layer: str = "outer",
+        *,
+        df: str = "skip",
+        ids: npt.ArrayLike = 0,
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+        out: Octets | None = None,
+    ) -> Packets:
+        """The packets, in fragments where they are too long; `rows` repeats for these.
+
+        mtu: octets of the longest IP packet, 28 to 65,535.
+        layer: the IP header whose datagrams are split: "outer", "inner", `ipv4[1]`. Each fragment
+            has what stands in front of it, with lengths and checksums as for `reassemble`.
+        df: packets that are too long and have DF set are left out ("skip"), refused ("raise" a
+            FieldError), or split, DF staying as it is ("ignore").
+        ids: of IPv6 fragments: the first of them, counted on, or one a packet. IPv4 has its own.
+        ports, threads: see `parse`.
+        out: uint8 array that takes the octets; memory from the pool where not given.
+
+        All but the last fragment of a packet are as long as they can be, a multiple of 8 octets.
+        Later IPv4 fragments have the options whose copy flag is set; IPv6 fragments have all
+        headers up to the last routing header, or hop-by-hop options (RFC 8200 section 4.5).
+        Trailers are cut off. What is too long and cannot be split is left out, counted in
+        `left_out` by reason. Packets that need not be split, or have no such header, stay as they
+        are.
+        """
+        from encap.fragments import fragment
+
+        return fragment(
+            self, mtu, layer, df=df, ids=ids, ports=ports, threads=threads, out=out
+        )  # fmt: skip
 
     def flow_hash(
         self,

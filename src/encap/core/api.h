@@ -557,6 +557,177 @@ int encap_build_fill(const encap_batch *batch, const encap_rules *rules,
                      const encap_builder *builder, uint64_t begin, uint64_t end, uint64_t at,
                      const encap_built *out);
 
+/* --- fragments ------------------------------------------------------------- */
+
+#define ENCAP_KEY_WORDS 24
+
+/* What becomes of a fragment with octets that others of its datagram have brought. */
+enum encap_overlap {
+    ENCAP_OVERLAP_LINUX, /* within octets that came in order it is a duplicate, else the datagram
+                          * is dropped */
+    ENCAP_OVERLAP_RFC, /* the same octets again are a duplicate, else the datagram is dropped, with
+                        * what of it comes later */
+    ENCAP_OVERLAP_FIRST, /* IPv4: what came first counts; IPv6 as before */
+    ENCAP_OVERLAP_LAST /* IPv4: what came last counts; IPv6 as before */
+};
+
+/* Why a fragment does not become part of a datagram. */
+enum encap_lost {
+    ENCAP_LOST_CUT, /* octets of it were not captured */
+    ENCAP_LOST_MALFORMED, /* it has none, no length, or more follow and it is no multiple of 8 */
+    ENCAP_LOST_LONG, /* the datagram would have more than 65,535 octets */
+    ENCAP_LOST_CHAIN, /* IPv6: the first one ends before its headers do */
+    ENCAP_LOST_DUPLICATE,
+    ENCAP_LOST_OVERLAP,
+    ENCAP_LOST_END, /* the datagram would end in two places */
+    ENCAP_LOST_ECN, /* their ECN fields cannot be put together */
+    ENCAP_LOST_AROUND, /* a length in front of the datagram cannot say how long it is */
+    ENCAP_LOST_TIME, /* others did not come in time */
+    ENCAP_LOST_ROOM, /* there was no room to wait for others */
+    ENCAP_LOST_INCOMPLETE, /* others did not come */
+    ENCAP_LOSTS
+};
+
+/* A fragment that waits for others. As a node of a tree it stands for octets that its datagram
+ * has: from `begin` to `end`, which others may have brought. 0 is the number of no shard. */
+typedef struct encap_shard {
+    uint64_t at; /* of its octets, in the batch or in the log */
+    uint32_t offset; /* of them in the datagram */
+    uint32_t size;
+    uint32_t begin;
+    uint32_t end;
+    uint32_t lower;
+    uint32_t higher;
+    uint32_t next; /* the one that came after it, or the next free one */
+    uint32_t held; /* 1: its octets are in the log */
+} encap_shard;
+
+/* A datagram of which fragments have come. 0 is the number of none. */
+typedef struct encap_datagram {
+    uint64_t hash;
+    uint64_t head_at; /* of the first fragment's octets in front of its payload, see `at` above; in
+                       * the log its encap_layers stand before them */
+    uint64_t head_row;
+    uint64_t call; /* the last call in which a fragment came */
+    int64_t time; /* of the fragment that came first */
+    int64_t first_row; /* the first of this call's rows that is part of it; -1: none is */
+    uint32_t key[ENCAP_KEY_WORDS]; /* what its fragments have in common */
+    uint32_t words; /* of them that count */
+    uint32_t chain; /* the next one with such a hash, or the next free one */
+    uint32_t older;
+    uint32_t newer;
+    uint32_t root; /* of the tree */
+    uint32_t tail; /* the node that ends last */
+    uint32_t first; /* shards as they came */
+    uint32_t last;
+    uint32_t count;
+    uint32_t covered; /* octets that there are */
+    uint32_t reach; /* where the last of them ends */
+    uint32_t total; /* where the datagram does; all ones: that is not known */
+    uint32_t head_size; /* 0: the first fragment has not come */
+    uint8_t head_held;
+    uint8_t slot; /* of the IP header in the first fragment's layers */
+    uint8_t own; /* of the header there that says: a fragment */
+    uint8_t ecn; /* 1 << ECN of each fragment */
+    uint8_t six; /* 1: IPv6 */
+    uint8_t dropped; /* 1: nothing of it is wanted any more */
+    uint16_t linktype;
+} encap_datagram;
+
+/* Where fragments wait. Whoever makes one gives the memory and the limits, with all else 0; the
+ * core alone changes it. */
+typedef struct encap_fragments {
+    encap_datagram *datagrams; /* datagrams[0] and shards[0] are never used */
+    encap_shard *shards;
+    uint32_t *buckets; /* one more than bucket_mask, all 0 at first */
+    uint8_t *log; /* entries behind each other; none: what waits stays where it is, for one call */
+    uint32_t *touched; /* room for one a row of the call */
+    uint64_t log_size;
+    uint64_t most_live; /* octets of the log that may be in use; well below log_size */
+    int64_t timeouts[2]; /* nanoseconds, of IPv4 and of IPv6 */
+    uint32_t datagram_capacity; /* including number 0 */
+    uint32_t shard_capacity;
+    uint32_t bucket_mask;
+    uint32_t overlap; /* enum encap_overlap */
+    uint64_t log_used;
+    uint64_t live;
+    uint64_t call;
+    uint32_t datagrams_used; /* numbers given out so far, and those free again */
+    uint32_t shards_used;
+    uint32_t free_datagrams;
+    uint32_t free_shards;
+    uint32_t oldest;
+    uint32_t newest;
+    uint32_t waiting; /* datagrams */
+    uint32_t touched_count;
+    uint64_t lost[ENCAP_LOSTS]; /* fragments, counted up */
+} encap_fragments;
+
+/* Datagrams that were put together: row i of each array from `count` on, octets from `used` on. */
+typedef struct encap_joined {
+    int64_t *starts;
+    uint32_t *lengths;
+    uint16_t *linktypes;
+    int64_t *first_rows; /* of this batch, that are part of it */
+    int64_t *last_rows; /* the row that made it whole */
+    int64_t *times; /* of the fragment that came first */
+    uint64_t count;
+    uint8_t *octets;
+    uint64_t size;
+    uint64_t used;
+} encap_joined;
+
+/* Which of these rows are fragments: own[i] is the slot of the header that says so, IPv4 or
+ * Fragment, and slots[i] that of its IP header; 255 where there is none. Not 0: a row is none of
+ * the batch. */
+int encap_fragments_find(const encap_batch *batch, const encap_layers *layers, const int64_t *rows,
+                         uint64_t count, uint8_t *own, uint8_t *slots);
+
+/* Adds the fragments in these rows, in order, each found as above, and writes the datagrams that
+ * become whole. With a log, all that waits is in it afterwards. Not 0: a row is none of the batch,
+ * or there was less room than the fragments have octets. */
+int encap_fragments_add(const encap_batch *batch, const encap_layers *layers, const int64_t *times,
+                        const int64_t *rows, const uint8_t *own, const uint8_t *slots,
+                        uint64_t count, const encap_cover *covers, encap_fragments *state,
+                        encap_joined *out);
+
+/* Forgets all that waits, counted as incomplete. */
+void encap_fragments_flush(encap_fragments *state);
+
+/* Why a packet is not split. */
+enum encap_unsplit {
+    ENCAP_SPLIT, /* it is, or need not be */
+    ENCAP_UNSPLIT_DF,
+    ENCAP_UNSPLIT_CUT, /* octets of it were not captured */
+    ENCAP_UNSPLIT_ROOM, /* not even 8 octets fit behind the headers */
+    ENCAP_UNSPLIT_LONG, /* it has more than an offset can say */
+    ENCAP_UNSPLIT_TWICE, /* IPv6: it has a Fragment header */
+    ENCAP_UNSPLIT_CHAIN, /* IPv6: the first fragment would end before the headers do */
+    ENCAP_UNSPLITS
+};
+
+typedef struct encap_split {
+    const int8_t *slots; /* of the IP header to split at, in each row's layers; -1: none */
+    const uint32_t *ids; /* of IPv6 fragments, one a row; not needed for measuring */
+    uint32_t mtu; /* octets of the longest IP packet */
+    uint32_t ignore_df;
+    uint32_t *counts; /* of each row: 1 where it stays as it is, 0 where it has a problem */
+    uint64_t *sizes; /* octets of all that becomes of it */
+    uint8_t *problems; /* enum encap_unsplit */
+} encap_split;
+
+/* counts, sizes and problems of rows [begin, end). Not 0: there are no such rows. */
+int encap_split_measure(const encap_batch *batch, const encap_layers *layers, uint64_t begin,
+                        uint64_t end, const encap_split *split);
+
+/* Writes what becomes of rows [begin, end) from octets + at on, and of each part where it starts
+ * and how long it is, from starts[index] and lengths[index] on. Not 0: there are no such rows, or
+ * what was measured does not hold any more; rows may have been written then. */
+int encap_split_fill(const encap_batch *batch, const encap_layers *layers, uint64_t begin,
+                     uint64_t end, const encap_split *split, const encap_cover *covers,
+                     uint64_t index, uint64_t at, int64_t *starts, uint32_t *lengths,
+                     uint8_t *octets, uint64_t size);
+
 /* --- captures ------------------------------------------------------------ */
 
 /* Why an index function came back. */
