@@ -17,6 +17,8 @@ typedef struct fragment {
     uint32_t head; /* octets of the frame in front of them */
     uint32_t ecn;
     uint32_t six;
+    uint32_t own; /* the slots of the header that says: a fragment, and of its IP header */
+    uint32_t slot;
     uint64_t hash;
     uint64_t at; /* of its octets in the batch's data */
 } fragment;
@@ -183,6 +185,8 @@ static uint32_t read_fragment(const encap_batch *batch, uint64_t row, const enca
     find_reaches(frame.at, size, batch->wire_lengths[row], &known, reaches);
     const uint32_t ip_at = layers->offset[slot], at = layers->offset[own], end = reaches[own].end;
     const uint8_t *ip = frame.at + ip_at, *header = frame.at + at;
+    f->own = own;
+    f->slot = slot;
     f->six = layers->kind[slot] == ENCAP_IPV6;
     if (layers->kind[own] != (f->six ? ENCAP_FRAGMENT : ENCAP_IPV4) || (!f->six && own != slot))
         return ENCAP_LOST_MALFORMED;

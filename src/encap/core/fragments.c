@@ -1,6 +1,7 @@
 /* Fragments put together: RFC 791 section 3.2, RFC 8200 section 4.5, RFC 5722, RFC 815. */
 
 #define ECN_CE 3
+#define READ_AHEAD 16 /* fragments that are read before the first of them is looked up */
 
 /* What a call works with. */
 typedef struct joining {
@@ -220,8 +221,7 @@ static uint32_t add_shard(const joining *j, encap_datagram *d, const fragment *f
 }
 
 /* Notes what a fragment that was taken says of its datagram. */
-static void note_fragment(const joining *j, uint32_t number, const fragment *f, uint64_t row,
-                          uint32_t own, uint32_t slot)
+static void note_fragment(const joining *j, uint32_t number, const fragment *f, uint64_t row)
 {
     encap_fragments *state = j->state;
     encap_datagram *d = &state->datagrams[number];
@@ -236,37 +236,32 @@ static void note_fragment(const joining *j, uint32_t number, const fragment *f, 
     d->head_row = row;
     d->head_at = (uint64_t)j->batch->starts[row];
     d->head_size = f->head;
-    d->slot = (uint8_t)slot;
-    d->own = (uint8_t)own;
+    d->slot = (uint8_t)f->slot;
+    d->own = (uint8_t)f->own;
     d->linktype = (uint16_t)linktype_of(j->batch, row);
     state->live += head_entry_size(f->head);
 }
 
 /* Takes the fragment in a row; ENCAP_LOSTS, or why it is lost. */
-static uint32_t add_fragment(joining *j, uint64_t row, int64_t time, uint32_t own, uint32_t slot)
+static uint32_t add_fragment(joining *j, uint64_t row, int64_t time, const fragment *f)
 {
     encap_fragments *state = j->state;
-    fragment f;
-    uint32_t lost = read_fragment(j->batch, row, &j->layers[row], own, slot, &f);
-    drop_late(state, time);
-    if (lost != ENCAP_LOSTS)
-        return lost;
-    if (!make_room(state, entry_size(f.size) + (f.offset ? 0 : head_entry_size(f.head))))
+    if (!make_room(state, entry_size(f->size) + (f->offset ? 0 : head_entry_size(f->head))))
         return ENCAP_LOST_ROOM;
-    const uint32_t number = find_datagram(state, &f, time);
+    const uint32_t number = find_datagram(state, f, time);
     encap_datagram *d = &state->datagrams[number];
     if (d->dropped)
         return ENCAP_LOST_OVERLAP;
-    if (f.offset + f.size > MAX_IP_LEN)
+    if (f->offset + f->size > MAX_IP_LEN)
         return drop_datagram(state, number, ENCAP_LOST_LONG);
-    if (contradicts(d, &f))
+    if (contradicts(d, f))
         return drop_datagram(state, number, ENCAP_LOST_END);
-    lost = add_shard(j, d, &f);
+    const uint32_t lost = add_shard(j, d, f);
     if (lost == ENCAP_LOST_OVERLAP)
         return drop_datagram(state, number, lost);
     if (lost != ENCAP_LOSTS)
         return lost;
-    note_fragment(j, number, &f, row, own, slot);
+    note_fragment(j, number, f, row);
     if (d->covered == d->total)
         free_datagram(state, number, join_shards(j, d, row));
     return ENCAP_LOSTS;
@@ -279,6 +274,25 @@ INLINE int row_exists(const encap_batch *batch, int64_t row)
     return row >= 0 && (uint64_t)row < batch->count;
 }
 
+/* Asks for what the fragment in one of the next rows needs: its frame's first octets and layers. */
+INLINE void prefetch_fragment(const encap_batch *batch, const encap_layers *layers,
+                              const int64_t *rows, uint64_t i, uint64_t count)
+{
+    const uint64_t later = i + PREFETCH_ROWS < count ? i + PREFETCH_ROWS : i;
+    if (row_exists(batch, rows[later])) {
+        prefetch_row(batch, (uint64_t)rows[later], 0);
+        prefetch((uintptr_t)&layers[rows[later]]);
+    }
+}
+
+/* Asks for what will be looked up for a fragment, and copied. */
+INLINE void prefetch_found(const joining *j, const fragment *f)
+{
+    prefetch_near((uintptr_t)bucket_of(j->state, f->hash));
+    for (uint32_t at = 128; at < f->size && at < 1536; at += 64)
+        prefetch((uintptr_t)j->batch->data + (uintptr_t)f->at + at);
+}
+
 int encap_fragments_find(const encap_batch *batch, const encap_layers *layers, const int64_t *rows,
                          uint64_t count, uint8_t *own, uint8_t *slots)
 {
@@ -288,7 +302,7 @@ int encap_fragments_find(const encap_batch *batch, const encap_layers *layers, c
         const uint64_t row = (uint64_t)rows[i];
         const frame_span frame = row_octets(batch, row);
         const encap_layers *found = &layers[row];
-        prefetch_row(batch, row, batch->count);
+        prefetch_fragment(batch, layers, rows, i, count);
         uint32_t slot = find_own(frame.at, (uint32_t)frame.size, found);
         own[i] = (uint8_t)slot;
         if (slot != NO_SLOT)
@@ -306,16 +320,30 @@ int encap_fragments_add(const encap_batch *batch, const encap_layers *layers, co
 {
     const implementation *kernels = current_implementation();
     joining j = {batch, layers, covers, state, out, kernels->copy, kernels->sum, 0};
+    fragment found[READ_AHEAD];
+    uint32_t lost[READ_AHEAD];
     state->call++;
     state->touched_count = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        if (!row_exists(batch, rows[i]))
-            return -1;
-        const uint64_t row = (uint64_t)rows[i];
-        prefetch_row(batch, row, batch->count);
-        const uint32_t lost = add_fragment(&j, row, times[row], own[i], slots[i]);
-        if (lost < ENCAP_LOSTS)
-            state->lost[lost]++;
+    for (uint64_t first = 0; first < count; first += READ_AHEAD) {
+        const uint64_t some = count - first < READ_AHEAD ? count - first : READ_AHEAD;
+        for (uint64_t i = 0; i < some; i++) {
+            const int64_t row = rows[first + i];
+            if (!row_exists(batch, row))
+                return -1;
+            prefetch_fragment(batch, layers, rows, first + i, count);
+            lost[i] = read_fragment(batch, (uint64_t)row, &layers[row], own[first + i],
+                                    slots[first + i], &found[i]);
+            if (lost[i] == ENCAP_LOSTS)
+                prefetch_found(&j, &found[i]);
+        }
+        for (uint64_t i = 0; i < some; i++) {
+            const int64_t row = rows[first + i];
+            drop_late(state, times[row]);
+            if (lost[i] == ENCAP_LOSTS)
+                lost[i] = add_fragment(&j, (uint64_t)row, times[row], &found[i]);
+            if (lost[i] < ENCAP_LOSTS)
+                state->lost[lost[i]]++;
+        }
     }
     if (state->log)
         for (uint32_t i = 0; i < state->touched_count; i++)
