@@ -30,7 +30,8 @@ PURE = [
 FAST = [
     {"_ffi"},
     {"_lib", "implementations", "memory", "arrays"},
-    {"packets", "layers", "walk", "columns", "covers", "decapsulate", "gather", "options"},
+    {"frames", "packets", "layers", "walk", "columns", "covers"}
+    | {"decapsulate", "gather", "options"},
     {"encapsulate", "native", "plan", "planning", "template_columns", "templates"}
     | {"checksums", "filter", "rewrite", "fragments", "flow", "oversize"},
     {"capture"},

@@ -23,7 +23,7 @@ from encap.implementations import ffi, lib  # which has chosen among the CPU var
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-    from encap.packets import Packets
+    from encap.frames import Frames
 
 __all__ = ["Batch", "ffi", "lib", "pointer", "spread", "take_out", "thread_count"]
 
@@ -84,7 +84,7 @@ class Batch:
 
     __slots__ = ("_keep", "pointer")
 
-    def __init__(self, packets: Packets) -> None:
+    def __init__(self, packets: Frames) -> None:
         linktypes = packets.linktypes
         uniform = linktypes.strides == (0,) and len(linktypes) > 0
         self._keep = (

@@ -8,6 +8,7 @@ which of the packets there each row is. Nothing is looked up in it before somebo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from encap.capture.formats import Interface
 
 if TYPE_CHECKING:
+    from encap.frames import Frames as Batch
     from encap.packets import Packets
 
 Octets = npt.NDArray[np.uint8]
@@ -185,7 +187,7 @@ class Record:
         return isinstance(self.of, Frames) and self.of.ends(packets, self.origins)
 
     @classmethod
-    def joined(cls, batches: list[Packets]) -> Record | None:
+    def joined(cls, batches: Sequence[Batch]) -> Record | None:
         """The record of batches put together: nothing, unless they are of one piece."""
         records = [batch._record for batch in batches]
         first = records[0]
