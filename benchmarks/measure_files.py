@@ -132,6 +132,34 @@ def wrapping() -> Iterator[Figure]:
     yield Figure.costs(group, what, times, "encap", "copy loop", COPYING, count=PACKETS)
 
 
+def copy_kept(path: Path, target: Path) -> None:
+    with encap.open(path) as source, encap.create(target, like=source) as sink:
+        for packets in source.batches():
+            sink.write(packets)
+
+
+def keeping() -> Iterator[Figure]:
+    """A pcapng file with whatever stands around its packets, against the loop that copies it."""
+    with in_memory("vxlan") as (plain, _):
+        path, target = plain.with_suffix(".pcapng"), plain.with_name("out.pcapng")
+        encap.write(path, encap.read(plain))
+        copy_kept(path, target)
+        if target.read_bytes() != path.read_bytes():
+            raise SystemExit("a pcapng file is copied, and differs")
+        chunk = bytearray(CHUNK)
+        times = interleaved({
+            "copy loop": lambda: copy_through(path, target, chunk),
+            "same": lambda: copy_kept(path, target),
+            "decap": lambda: decap_file(path, target),
+        })  # fmt: skip
+    group = "pcapng files in memory (tmpfs), kept whole, vxlan, one thread"
+    for what, work in (
+        ("batch by batch to another file", "same"),
+        ("decapsulated batch by batch to another file", "decap"),
+    ):
+        yield Figure.costs(group, what, times, work, "copy loop", COPYING, count=PACKETS)
+
+
 def index_only(path: Path) -> None:
     with encap.open(path) as source:
         for _ in source.batches():
@@ -179,5 +207,6 @@ def imports() -> Iterator[Figure]:
 
 def measure() -> Iterator[Figure]:
     yield from streaming()
+    yield from keeping()
     yield from wrapping()
     yield from imports()

@@ -287,7 +287,7 @@ def old_pcap(frames, order, link=1, magic=0xA1B2C3D4):
 def rewritten(octets, path, change, **options):
     with (
         capture.open(io.BytesIO(octets), batch_octets=4096) as source,
-        capture.create(path, like=source, **options) as sink,
+        capture.create(path, **{"like": source, **options}) as sink,
     ):
         for packets in source.batches():
             sink.write(change(packets))
@@ -359,6 +359,8 @@ def test_a_header_does_not_speak_of_check_sequences_that_have_gone(order, tmp_pa
         sink.write(some(3))
         sink.write(next(source.batches()))
     assert path.read_bytes()[20:24] == said[20:24]
+    for options in ({"format": "pcapng"}, {"format": "pcapng", "like": None}, {"like": None}):
+        assert rewritten(octets, path, lambda p: p, **options).dropped == CHECK_SEQUENCE
     frames = [b"ab", b"abcd", b""]  # shorter than what should end them
     rewritten(old_pcap(frames, order, 1 | FCS_WORD), path, lambda p: p)
     assert path.read_bytes() == old_pcap(frames, order, 1 | FCS_WORD)

@@ -279,6 +279,7 @@ class PcapngDecoder(Decoder):
             self._pieces,
             self._before,
             self._arrays["blocks"][: self.count].copy(),
+            rows["lengths"],
             self._others[: self._records.other_count].copy(),
             np.array(self._sections, np.int64),
             self._passed,

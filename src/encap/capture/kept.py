@@ -74,6 +74,7 @@ class Piece:
 
     number: which piece of the file, from 0 on.
     packets: int64[n], where the block of each row stands, in octets from the start of the piece.
+    lengths: uint32[n], octets of each packet.
     others: int64[m], where all other blocks stand.  sections: int64[s], those that begin one.
     passed: how many blocks before are neither packets nor section or interface headers, and
     inside: how many of these.
@@ -83,6 +84,7 @@ class Piece:
     number: int
     before: Section
     packets: Int64s
+    lengths: Uint32s
     others: Int64s
     sections: Int64s
     passed: int
@@ -108,6 +110,7 @@ class Piece:
             self,
             octets=self.octets[np.repeat(starts, lengths) + _ramps(lengths)],
             packets=moved(self.packets[chosen]),
+            lengths=self.lengths[chosen],
             others=moved(self.others),
             sections=moved(self.sections),
         )

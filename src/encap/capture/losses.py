@@ -7,21 +7,25 @@ import numpy.typing as npt
 
 from encap.capture.blocks import OPTIONS_OF, name_of_type, says_more
 from encap.capture.formats import BYTE_ORDER_MAGIC, INTERFACE_TYPE, SECTION_TYPE
-from encap.capture.kept import Int64s, Likeness, Piece, Record
+from encap.capture.kept import Frames, Int64s, Likeness, Piece, Record
 from encap.capture.output import Tally
 
-SIMPLE_TYPE = 3
 PACKET_LEN = 32  # octets of the block of a packet without octets and options
 NOT_GIVEN = "blocks of batches that were not written, or not in order"
 PACKET_OPTIONS = "options of packets"
+CHECK_SEQUENCE = "length of the check sequence that ends each frame"
 
 
 class Losses:
-    """Counts blocks once, whatever becomes of the batches they stand around."""
+    """Counts blocks once, whatever becomes of the batches they stand around.
 
-    def __init__(self, tally: Tally, like: Likeness | None) -> None:
-        self._tally, self._like = tally, like
+    kept: what the records of the file that is copied hold, where it can be copied.
+    """
+
+    def __init__(self, tally: Tally, like: Likeness | None, kept: type[Piece | Frames]) -> None:
+        self._tally, self._like, self._kept = tally, like, kept
         self._met: dict[Likeness, tuple[int, int]] = {}  # the last piece, and blocks up to its end
+        self._framed: set[Likeness] = set()
 
     def last(self, likeness: Likeness) -> int:
         """The number of the last piece of a capture that was met; -1 where there was none."""
@@ -37,25 +41,39 @@ class Losses:
         self._met[likeness] = piece.number, piece.passed + piece.inside
         return True
 
+    def keeps(self, record: Record | None) -> bool:
+        """Whether nothing of what the record holds is lost."""
+        if record is None or record.of is None:
+            return True
+        return record.likeness is self._like and isinstance(record.of, self._kept)
+
     def lose(self, record: Record | None) -> None:
-        """Count what is lost where these rows are written without the blocks around them."""
-        if record is None or not isinstance(record.of, Piece):
+        """Count what is lost where rows are written without what the record holds, if it is."""
+        if record is None or self.keeps(record):
             return
-        piece = record.of
-        if self.meet(record.likeness, piece):
-            for what, count in _others(piece).items():
-                self._tally.drop(what, count)
-        self.lose_options(piece, slice(None) if record.origins is None else record.origins)
+        if isinstance(record.of, Frames):
+            self.lose_ends(record.likeness)
+        elif record.of is not None:
+            if self.meet(record.likeness, record.of):
+                for what, count in _others(record.of).items():
+                    self._tally.drop(what, count)
+            self.lose_options(record.of, slice(None) if record.origins is None else record.origins)
+
+    def lose_ends(self, likeness: Likeness) -> None:
+        """Count that it is lost how long the check sequences of a capture are; once."""
+        if likeness not in self._framed:
+            self._framed.add(likeness)
+            self._tally.drop(CHECK_SEQUENCE)
 
     def lose_options(self, piece: Piece, origins: Int64s | slice) -> None:
         """Count the packets whose options are lost."""
-        positions = piece.packets[origins]
-        orders = _orders(piece, positions)
-        kinds = _words(piece, positions, orders)
-        positions, orders = positions[kinds != SIMPLE_TYPE], orders[kinds != SIMPLE_TYPE]
-        totals = _words(piece, positions + 4, orders)
-        lengths = _words(piece, positions + 20, orders)
-        self._tally.drop(PACKET_OPTIONS, int(np.count_nonzero(totals > PACKET_LEN + lengths + 3)))
+        ends = np.append(piece.packets, piece.octets.size)[1:]
+        plain = piece.packets + PACKET_LEN + 3 + piece.lengths  # the last place for the end of one
+        rows = np.arange(ends.size)[origins]
+        rows = rows[(ends > plain)[rows]]  # or it has blocks of another kind behind it
+        starts = piece.packets[rows]
+        totals = _words(piece, starts + 4, _orders(piece, starts))
+        self._tally.drop(PACKET_OPTIONS, int(np.count_nonzero(starts + totals > plain[rows])))
 
 
 def _orders(piece: Piece, positions: Int64s) -> npt.NDArray[np.bool_]:

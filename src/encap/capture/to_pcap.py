@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from encap._lib import ffi, lib
 from encap.capture.formats import PcapHeader
+from encap.capture.kept import Frames
 from encap.capture.losses import Losses
 from encap.capture.output import Output, Rows, Snaplen, Tally, Wishes
 from encap.errors import CaptureError
@@ -17,7 +18,6 @@ from encap.packets import Packets
 RECORD_LEN = 16
 SNAPLEN_OFFSET, LINKTYPE_OFFSET = 16, 20
 LAST_NS = (1 << 32) * 10**9  # seconds are 32 bits
-CHECK_SEQUENCE = "length of the check sequence that ends each frame"
 
 
 class PcapForm:
@@ -31,7 +31,7 @@ class PcapForm:
         self._nanoseconds = wishes.nanoseconds
         self._header: PcapHeader | None = None
         self._flags = 0  # as they are in the file
-        self._losses = Losses(tally, wishes.like)
+        self._losses = Losses(tally, wishes.like, Frames)
         self._row = ffi.new("uint64_t *")
 
     @property
@@ -110,7 +110,8 @@ class PcapForm:
     def _without_fcs(self, header: PcapHeader) -> PcapHeader:
         if not header.fcs_len:
             return header
-        self._tally.drop(CHECK_SEQUENCE)
+        if self._wishes.like is not None:
+            self._losses.lose_ends(self._wishes.like)
         return header.without_fcs()
 
     def write_rest(self, rest: Packets) -> None:

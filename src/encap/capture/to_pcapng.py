@@ -27,7 +27,7 @@ class PcapngForm:
         self._output, self._wishes, self._tally = output, wishes, tally
         self._snaplen = Snaplen(output, wishes, unlimited=True)
         self._section = SectionWriter(output, self._snaplen)
-        self.losses = Losses(tally, wishes.like)
+        self.losses = Losses(tally, wishes.like, Piece)
         self._nanoseconds = wishes.nanoseconds is not False
         self._row = ffi.new("uint64_t *")
         self._copier = Copier(output, self._section, self.losses, tally, self._write_plain)
@@ -40,14 +40,12 @@ class PcapngForm:
     def write(self, packets: Packets) -> None:
         """Append a batch. CaptureError for what the file cannot hold."""
         record = packets._record
-        if record is None or record.likeness is not self._wishes.like:
-            self.losses.lose(record)
-            self._write_plain(packets)
-        elif isinstance(record.of, Piece):
+        if record is not None and isinstance(record.of, Piece) and self.losses.keeps(record):
             if self._wishes.snaplen is not None and len(packets):
                 self._snaplen.check(int(packets.lengths.max()))
             self._copier.write(packets, record.likeness, record.of, record.origins)
         else:
+            self.losses.lose(record)
             self._write_plain(packets)
 
     def _write_plain(self, packets: Packets) -> None:

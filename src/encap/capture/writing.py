@@ -215,13 +215,14 @@ def create(
     format: "pcap" or "pcapng". Where nothing says it, the first batch decides: pcapng where it
         has several link types.
     snaplen: octets that a packet has at the most, written to the header. Longer packets are a
-        CaptureError; without it the header is corrected.
+        CaptureError; without it the header is corrected. Interfaces that are copied keep theirs.
     link: "ethernet" writes raw IP packets behind an Ethernet header from `src` to `dst`,
         "raw" writes IP packets without the Ethernet header and the VLAN tags. What is no IP,
         or has another link type, is left out and counted in the summary.
     nanoseconds: how times are counted. Where not given, pcapng counts nanoseconds, and pcap
         does where `like` does or a time of the first batch has parts of a microsecond. Such a
-        time in a later batch of a file of microseconds is a CaptureError.
+        time in a later batch of a file of microseconds is a CaptureError. Interfaces that are
+        copied count as they did.
 
     A packet without a time is written at 0. One whose time the format cannot hold (before 1970;
     from 2106 on in pcap) is left out and counted.
