@@ -280,6 +280,28 @@ def test_the_ways_out_are_named_and_work(
     assert list(packets)[1] == bytes(encap.Ethernet(**MACS, type=0x0800)) + raw[1]
 
 
+@pytest.mark.parametrize("words", [[], ["--others", "keep"], ["--id", "42", "--others", "keep"]])
+def test_comments_and_other_blocks_stay(decap: Decap, tmp_path: Path, words: list[str]) -> None:
+    noted = ROOT / "examples" / "noted.pcapng"
+    status, packets, err = decap(noted, *words)
+    octets = (tmp_path / "out.pcapng").read_bytes()
+    assert status == 0
+    for text in (b"two tunnels", b"CLIENT_RANDOM", b"one.example", b"in the middle"):
+        assert text in octets
+    assert (b"the first packet" in octets) == bool(words)  # which is in no tunnel
+    assert "not kept" not in err
+    assert set(packets.linktypes.tolist()) == ({1} if "--id" in words else {1, 101})
+
+
+def test_blocks_that_a_pcap_file_cannot_hold_are_counted(decap: Decap) -> None:
+    status, _, err = decap(ROOT / "examples" / "noted.pcapng", "--tunnel", "ipip", out="out.pcap")
+    assert status == 0
+    assert err.splitlines()[-1] == (
+        "encap: not kept: name resolution (1), decryption secrets (1), options of sections (1),"
+        " options of packets (1)"
+    )
+
+
 def test_what_cannot_be_written_is_counted(decap: Decap) -> None:
     arp = encap.Ethernet(**MACS, type=0x0806) / bytes(28)
     status, packets, err = decap(
