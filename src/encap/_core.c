@@ -15,6 +15,8 @@
 #include "core/columns.c"
 #include "core/flow_hash.c"
 #include "core/covers.h"
+#include "core/plan.c"
+#include "core/words.c"
 #include "core/build.c"
 #include "core/crc32c.c"
 #include "core/verdicts.c"
