@@ -36,7 +36,9 @@ def column(value: Any, count: int, dtype: npt.DTypeLike, name: str) -> npt.NDArr
             raise TypeError(f"{name} must hold integers, not {given.dtype}")
         raise FieldError(f"{name} has a value that does not fit {kind}", field=name)
     limits = np.iinfo(kind)
-    if given.size and (int(given.min()) < limits.min or int(given.max()) > limits.max):
+    # Looking at all of a large array costs as much as some of what is done with it.
+    fits = given.dtype == kind
+    if given.size and not fits and (int(given.min()) < limits.min or int(given.max()) > limits.max):
         raise FieldError(f"{name} has a value that does not fit {kind}", field=name)
     array = given.astype(kind, copy=False)
     if array.ndim == 0:

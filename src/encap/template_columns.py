@@ -123,7 +123,7 @@ def _converted(name: str, value: Any, rows: int, field: Field, view: View | None
 
 def _numbers(value: Any, rows: int, dtype: type, most: int, name: str) -> Array:
     numbers = np.ascontiguousarray(column(value, rows, dtype, name))
-    if rows and int(numbers.max()) > most:
+    if rows and most < np.iinfo(dtype).max and int(numbers.max()) > most:
         row = int(numbers.argmax())
         raise FieldError(
             f"{name} of packet {row} cannot be {int(numbers[row])}: 0 to {most}",
