@@ -153,24 +153,26 @@ INLINE uint32_t slot_of(const encap_split *split, uint64_t row)
     return split->slots[row] < 0 ? NO_SLOT : (uint32_t)split->slots[row];
 }
 
-/* Makes an IPv4 header, which has the packet's options, that of a later fragment. */
-static void shorten_options(uint8_t *ip, const split_plan *plan)
+/* Gives the IPv4 header at `ip` the options of a later fragment, in place of those of the packet,
+ * which are at `options`. */
+static void shorten_options(uint8_t *ip, const uint8_t *options, const split_plan *plan)
 {
     uint8_t old[40] = {0};
-    memcpy(old, ip + 20, plan->head_end - plan->ip - 20);
+    memcpy(old, options, plan->head_end - plan->ip - 20);
     move_checksum(ip + 10, octets_change(old, plan->options, sizeof old), 0);
     memcpy(ip + 20, plan->options, plan->later_len - 20);
 }
 
-/* Writes the headers of the fragment whose payload starts at `offset` and has `size` octets; where
- * they end. */
-static uint32_t head_split_ipv4(uint8_t *to, const split_plan *plan, uint32_t offset, uint32_t size,
-                                int last)
+/* Copies the headers of the fragment whose payload starts at `offset` and has `size` octets; gives
+ * where they end. */
+static uint32_t head_split_ipv4(uint8_t *to, const uint8_t *frame, const split_plan *plan,
+                                uint32_t offset, uint32_t size, int last, copy_kernel *copy)
 {
     const uint32_t head_len = offset ? plan->later_len : plan->head_end - plan->ip;
     uint8_t *ip = to + plan->ip, made[8];
+    copy(to, frame, plan->ip + head_len);
     if (offset)
-        shorten_options(ip, plan);
+        shorten_options(ip, frame + plan->ip + 20, plan);
     memcpy(made, ip, sizeof made);
     made[0] = (uint8_t)(0x40 | head_len / 4);
     store_wide(made + 2, head_len + size, 2);
@@ -179,10 +181,12 @@ static uint32_t head_split_ipv4(uint8_t *to, const split_plan *plan, uint32_t of
     return plan->ip + head_len;
 }
 
-static uint32_t head_split_ipv6(uint8_t *to, const split_plan *plan, uint32_t offset, uint32_t size,
-                                int last, uint32_t id)
+static uint32_t head_split_ipv6(uint8_t *to, const uint8_t *frame, const split_plan *plan,
+                                uint32_t offset, uint32_t size, int last, uint32_t id,
+                                copy_kernel *copy)
 {
     uint8_t *header = to + plan->head_end;
+    copy(to, frame, plan->head_end);
     store_wide(header, (uint32_t)to[plan->next_at] << 24 | offset | (last ? 0u : 1u), 4);
     store_wide(header + 4, id, 4);
     to[plan->next_at] = 44;
@@ -213,9 +217,9 @@ static void write_parts(splitting *s, const uint8_t *frame, const encap_layers *
         const uint32_t step = offset ? plan->step : plan->first_step, left = payload - offset;
         uint8_t *to = s->octets + s->at;
         size = left < step ? left : step;
-        s->copy(to, frame, plan->head_end);
-        const uint32_t head = plan->six ? head_split_ipv6(to, plan, offset, size, size == left, id)
-                                        : head_split_ipv4(to, plan, offset, size, size == left);
+        const uint32_t head =
+            plan->six ? head_split_ipv6(to, frame, plan, offset, size, size == left, id, s->copy)
+                      : head_split_ipv4(to, frame, plan, offset, size, size == left, s->copy);
         s->copy(to + head, frame + plan->head_end + offset, size);
         resize_around(to, head + size, layers, slot, s->covers, s->sum);
         s->starts[s->index] = (int64_t)s->at;
