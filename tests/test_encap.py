@@ -449,6 +449,8 @@ REFUSED: list[tuple[Any, str]] = [
     (ETH / V4 / UDP(), "udp cannot carry Ethernet"),
     (ETH / V4 / encap.TCP(), "tcp cannot carry"),
     (ETH / MPLS(), "mpls cannot carry Ethernet"),
+    (ETH / V4 / VXLAN(), "ipv4 cannot carry vxlan: no ipv4.protocol is known for it"),
+    (UDP(sport=1) / VXLAN(), "no packet begins with udp"),
     (ETH / V4 / UDP() / VXLAN() / b"x", "headers alone"),
     ("eth/ipv4", "missing"),
     ([], "1 to 256 templates"),

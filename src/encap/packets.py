@@ -37,7 +37,9 @@ class Packets(Frames):
     linktypes: uint16[n], LINKTYPE numbers, or one for all; Ethernet where not given.
     rows: int64[n], the row each packet had in the batch that this one was made from.
     error: what ended the reading of the file that the batch comes from, or None.
-    left_out: how many packets the method that made the batch could not give, by reason.
+    left_out: how many packets the method that made the batch could not do as asked, by reason: they
+        are missing, or for methods that change packets stand as they were. What a selection, a
+        filter or `decap` leaves out as told is not counted; `rows` says what is there.
 
     FieldError when a row lies outside of `data` or an array has another length.
     """

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from encap.assemble import present
 from encap.errors import FieldError
-from encap.fields import Field, Header, View
+from encap.fields import Field, Header, Next, Port, View
 from encap.flow import SourcePorts, _formula
 from encap.names import MEMBERS, parse_name
 from encap.native import Native
@@ -171,6 +172,7 @@ def _of_text(text: str) -> Packet:
 
 def _compiled(template: Packet, wishes: Wishes) -> Compiled:
     asked = _Template(template, wishes)
+    _require_whole(asked)
     plans: list[Plan | FieldError] = []
     for carried in CARRIED:
         try:
@@ -185,6 +187,36 @@ def _compiled(template: Packet, wishes: Wishes) -> Compiled:
     fields = tuple((s.key, s.field, s.view) for s in asked.slots if s.source == "COLUMN")
     natives = [Native(p, wishes.ports) if isinstance(p, Plan) else None for p in plans]
     return Compiled(tuple(plans), tuple(natives), fields, linktype)
+
+
+def _require_whole(asked: _Template) -> None:
+    """FieldError when nobody who reads a packet would find all headers of the template.
+
+    Numbers that are given, in the template or as a column, are kept, right or wrong.
+    """
+    first = asked.headers[0].path
+    if first not in LINKTYPES:
+        raise FieldError(
+            f"no packet begins with {first}: the template is to begin with {', '.join(LINKTYPES)}",
+            layer=first,
+        )
+    for index, (header, follower) in enumerate(pairwise(asked.headers)):
+        for name, _, role, _, field, _, _ in header.dependent:
+            space = role.space if isinstance(role, Next) else "port"
+            if (
+                not (isinstance(role, Next) or (isinstance(role, Port) and role.known))
+                or getattr(header, name) is not None
+                or follower.path == "llc"
+                or follower.number(asked.template.registry, space) is not None
+                or asked.is_named(index, field.name)
+            ):
+                continue
+            raise FieldError(
+                f"{header.path} cannot carry {follower.path}: no {header.path}.{name} is known for"
+                " it, so give it, or what is to stand between the two",
+                layer=header.path,
+                field=name,
+            )
 
 
 def _find(template: Packet, text: str) -> tuple[int, Field, View | None] | None:
@@ -300,7 +332,7 @@ class _Template:
         elif isinstance(value, int):
             self._set(index, name, value)
 
-    def _is_named(self, index: int, name: str) -> bool:
+    def is_named(self, index: int, name: str) -> bool:
         """True when a column gives the field or view, or a part of it."""
         field, view = self._field(index, name)
         return any(
@@ -317,7 +349,7 @@ class _Template:
 
     def _set(self, index: int, name: str, value: int | None) -> None:
         """The same number in all packets."""
-        if self._is_named(index, name):
+        if self.is_named(index, name):
             return
         header: Any = self.headers[index]
         field, view = self._field(index, name)
@@ -329,7 +361,7 @@ class _Template:
 
     def _vary(self, index: int, name: str, source: str, add: int = 0, key: str = "") -> None:
         """A field, or a view of one, that is not the same in every packet."""
-        if not self._is_named(index, name):
+        if not self.is_named(index, name):
             self.slots.append(Slot(index, *self._field(index, name), source, add, key))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,9 @@ import numpy.typing as npt
 from encap.cli.arguments import Target, Wrap
 from encap.cli.output import Output
 from encap.errors import FieldError
-from encap.fields import Next, Port
 from encap.packet import Packet
 from encap.packets import Packets
 from encap.template import template
-from encap.templates import LINKTYPES
 
 __all__ = ["encap"]
 
@@ -29,7 +26,6 @@ Absent = dict[str, int]
 def encap(path: str, target: Target, wrap: Wrap) -> int:
     """Writes the packets of `path` behind the headers of a template to `target`; the status."""
     outer = template(wrap.template)
-    _require_whole(outer)
     counters = _counters(outer, wrap)
 
     def wrapped(packets: Packets, before: int, threads: int | None) -> tuple[Packets, Absent]:
@@ -50,31 +46,6 @@ def encap(path: str, target: Target, wrap: Wrap) -> int:
             output.count("with 0, having no such field", absent, as_told=True)
             output.put(made)
     return output.finish()
-
-
-def _require_whole(outer: Packet) -> None:
-    """FieldError when nobody who reads the file would find all headers of the template.
-
-    Numbers that the template gives are kept, right or wrong.
-    """
-    first = outer.headers[0].path if outer.headers else ""
-    if first and first not in LINKTYPES:
-        raise FieldError(
-            f"a capture has no packets that begin with {first}: the template is to begin with"
-            f" {', '.join(LINKTYPES)}"
-        )
-    for header, follower in pairwise(outer.headers):
-        for name, field in header.fields.items():
-            role = field.role
-            known = isinstance(role, Next) or (isinstance(role, Port) and role.known)
-            if not known or getattr(header, name) is not None or follower.path == "llc":
-                continue
-            space = role.space if isinstance(role, Next) else "port"
-            if follower.number(outer.registry, space) is None:
-                raise FieldError(
-                    f"{header.path} cannot carry {follower.path}: no {header.path}.{name} is known"
-                    " for it, so give it, or what is to stand between the two"
-                )
 
 
 def _counters(outer: Packet, wrap: Wrap) -> dict[str, tuple[int, int]]:
