@@ -29,7 +29,10 @@ def octets(data: Any) -> Octets:
 def column(value: Any, count: int, dtype: npt.DTypeLike, name: str) -> npt.NDArray[Any]:
     """`value`, one number or one a packet, as a read-only array of `count` elements."""
     kind = np.dtype(dtype)
-    given = np.asarray(value)
+    try:
+        given = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        raise TypeError(f"{name} must hold integers, one a row") from None
     if given.size and given.dtype.kind not in "iub":
         # Of integers that fit no type of its own numpy makes floats, or objects.
         if isinstance(value, np.ndarray) or not _integers(value):

@@ -70,8 +70,10 @@ def encap(
     out: npt.NDArray[np.uint8] | None = None,
 ) -> Packets:
     """The packets behind the headers of a template; see `Packets.encap`."""
-    if errors not in ("raise", "skip"):
+    if not isinstance(errors, str) or errors not in ("raise", "skip"):
         raise FieldError(f"errors is 'raise' or 'skip', not {errors!r}", field="errors")
+    if columns is not None and not isinstance(columns, Mapping):
+        raise TypeError(f"columns are a mapping of names to values, not {type(columns).__name__}")
     rows = len(packets)
     given = Columns(rows, columns or {})
     wishes = Wishes.of(

@@ -413,7 +413,7 @@ class Frames:
 
     def _ports_with(self, ports: Mapping[int, str | None] | None) -> dict[int, str | None]:
         """The UDP ports bound to the batch, `ports` added."""
-        return self._ports | checked_ports(ports) if ports else self._ports
+        return self._ports if ports is None else self._ports | checked_ports(ports)
 
     def with_ports(self, ports: Mapping[int, str | None]) -> Self:
         """The same batch, for which UDP destination ports mean what `ports` says.

@@ -102,6 +102,8 @@ def fields_of(name: str) -> tuple[Field, ...]:
 def checked_ports(ports: Mapping[int, str | None] | None) -> dict[int, str | None]:
     """`ports` as path names: FieldError for a port or a name that cannot be."""
     found: dict[int, str | None] = {}
+    if ports is not None and not isinstance(ports, Mapping):
+        raise TypeError(f"ports are a mapping of numbers to names, not {type(ports).__name__}")
     for port, said in (ports or {}).items():
         if not isinstance(port, int):
             raise TypeError(f"a port is an integer, not {type(port).__name__}")

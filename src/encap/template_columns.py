@@ -41,9 +41,9 @@ class Columns:
             }[name]  # fmt: skip
             self.arrays[name] = _numbers(value, self.rows, dtype, most, name)
             return "column"
-        if value is None or value in words:
+        if value is None or (isinstance(value, str) and value in words):
             return value
-        if not isinstance(value, int) or name == "ip_id":
+        if not isinstance(value, int | np.integer) or name == "ip_id":
             allowed = ", ".join([*map(repr, words), *(["a number"] if name != "ip_id" else [])])
             raise FieldError(f"{name} is {allowed} or a column, not {value!r}", field=name)
         return int(value)

@@ -11,6 +11,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from encap.assemble import present
 from encap.errors import FieldError
 from encap.fields import Field, Header, Next, Port, View
@@ -71,8 +73,10 @@ class Wishes:
         seq: Any,
     ) -> Wishes:
         """The options of a call, checked; arrays among them go to `given`."""
-        if ecn is not None and ecn not in ECN:
+        if ecn is not None and not (isinstance(ecn, str) and ecn in ECN):
             raise FieldError(f"ecn is one of {', '.join(ECN)}, not {ecn!r}", field="ecn")
+        if udp_checksum is not None and not isinstance(udp_checksum, int | np.bool_):
+            raise TypeError(f"udp_checksum is True, False or None, not {udp_checksum!r}")
         if isinstance(df, str):
             if df not in DF:
                 raise FieldError(f"df is one of {', '.join(DF)}, not {df!r}", field="df")
@@ -87,7 +91,8 @@ class Wishes:
         else:
             sport = given.option("sport", sport, ())
         return cls(
-            given.varying, given.scalars, sport, ports, udp_checksum,
+            given.varying, given.scalars, sport, ports,
+            None if udp_checksum is None else bool(udp_checksum),
             _number("ttl", ttl, ("inherit",), 255), _number("tos", tos, ("inherit",), 255),
             ecn, None if df is None else _number("df", df, ("inherit",), 1), ip_id, seq,
         )  # fmt: skip
@@ -95,9 +100,9 @@ class Wishes:
 
 def _number(name: str, value: Any, words: tuple[str, ...], most: int) -> Any:
     """`value`, a number, one of some words, or None."""
-    if value is None or value in words:
+    if value is None or (isinstance(value, str) and value in words):
         return value
-    if not isinstance(value, int):
+    if not isinstance(value, int | np.integer):
         raise FieldError(f"{name} is a number or {words[0]!r}, not {value!r}", field=name)
     if not 0 <= value <= most:
         raise FieldError(f"{name} is 0 to {most}, not {value}", field=name, value=value)

@@ -129,7 +129,9 @@ INLINE void fix_row(const encap_batch *batch, const encap_rules *rules, const en
     if (LIKELY(!(found & (wanted | 1u << ENCAP_CHECKSUM_UNVERIFIABLE))))
         return;
     find_reaches(frame.at, (uint32_t)frame.size, batch->wire_lengths[row], &layers, reaches);
-    packet_repair repair = {.frame = octets + batch->starts[row],
+    if (!frame.size)
+        return;
+    packet_repair repair = {.frame = octets + (frame.at - batch->data),
                             .size = (uint32_t)frame.size,
                             .layers = &layers,
                             .reaches = reaches,

@@ -202,7 +202,7 @@ static uint32_t read_fragment(const encap_batch *batch, uint64_t row, const enca
     if (f->head >= end || (f->more && (end - f->head) & 7))
         return ENCAP_LOST_MALFORMED;
     f->size = end - f->head;
-    f->at = (uint64_t)batch->starts[row] + f->head;
+    f->at = (uint64_t)(frame.at - batch->data) + f->head;
     if (f->six && !f->offset && chain_len(header + 8, f->size, header[0]) > f->size)
         return ENCAP_LOST_CHAIN;
     make_key(f, frame.at, size, layers, own, slot);

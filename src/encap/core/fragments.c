@@ -234,7 +234,7 @@ static void note_fragment(const joining *j, uint32_t number, const fragment *f, 
     if (f->offset || d->head_size)
         return;
     d->head_row = row;
-    d->head_at = (uint64_t)j->batch->starts[row];
+    d->head_at = f->at - f->head;
     d->head_size = f->head;
     d->slot = (uint8_t)f->slot;
     d->own = (uint8_t)f->own;

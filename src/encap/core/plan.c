@@ -48,12 +48,13 @@ static int plan_holds(const encap_plan *plan)
     if (plan->word_count > ENCAP_MAX_WORDS || plan->check_count > ENCAP_MAX_CHECKS ||
         plan->hole_count > ENCAP_MAX_HOLES)
         return 0;
+    const uint32_t checks = (1u << plan->check_count) - 1;
     for (uint32_t i = 0; i < plan->word_count; i++) {
         const encap_word *word = &plan->words[i];
         if (!span(plan->octets, plan->size, word->at, word->size) ||
             word->holes > plan->hole_count || word->first > plan->piece_count ||
             word->pieces > plan->piece_count - word->first ||
-            (word->size > 4 && word->pieces != 1) ||
+            (word->size > 4 && word->pieces != 1) || word->covers & ~checks ||
             (word->size != 0 && word->size != 2 && word->size != 4 && word->size != 6 &&
              word->size != 16))
             return 0;
@@ -63,10 +64,11 @@ static int plan_holds(const encap_plan *plan)
             return 0;
     for (uint32_t i = 0; i < plan->check_count; i++)
         if (!span(plan->octets, plan->size, plan->checks[i].at, 2) ||
-            plan->checks[i].holes > plan->hole_count)
+            plan->checks[i].holes > plan->hole_count || plan->checks[i].covers & ~checks)
             return 0;
     for (uint32_t i = 0; i < plan->hole_count; i++)
-        if (plan->holes[i].at > plan->size || (i && plan->holes[i].at < plan->holes[i - 1].at))
+        if (plan->holes[i].at > plan->size || plan->holes[i].covers & ~checks ||
+            (i && plan->holes[i].at < plan->holes[i - 1].at))
             return 0;
     return 1;
 }
@@ -83,8 +85,9 @@ static int plans_hold(const encap_builder *builder)
 
 INLINE uint32_t insert_of(const encap_hole *hole, uint64_t row, const uint8_t **at)
 {
-    *at = span(hole->data, hole->size, (uint64_t)hole->starts[row], hole->lengths[row]);
-    return *at ? hole->lengths[row] & ~3u : 0;
+    const uint32_t length = hole->lengths[row]; /* once: the caller's array may change meanwhile */
+    *at = span(hole->data, hole->size, (uint64_t)hole->starts[row], length);
+    return *at ? length & ~3u : 0;
 }
 
 /* Octets that holes from `from` on take in a row. */

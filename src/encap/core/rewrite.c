@@ -61,8 +61,8 @@ static void take_octets(rewrite_block *b, uint8_t *octets, uint8_t nothing[8])
 {
     for (uint32_t i = 0; i < b->rows.count; i++) {
         b->octets[i] = nothing; /* where there is no octet, none is written */
-        if (b->rows.sizes[i])
-            b->octets[i] = octets + b->batch->starts[b->first + i];
+        if (b->rows.sizes[i]) /* where it was found, whatever the array of starts says by now */
+            b->octets[i] = octets + (b->rows.frames[i] - b->batch->data);
         b->outcome[i] = ENCAP_ABSENT;
     }
 }

@@ -56,7 +56,7 @@ def apply_fix(
     out: npt.NDArray[np.uint8] | str | None = None,
 ) -> Fixed:
     """`Packets.fix`, and what was done."""
-    if which not in WHICH:
+    if not isinstance(which, str) or which not in WHICH:
         raise FieldError(f"which is {', '.join(WHICH)}; not {which!r}", field="which", value=which)
     if isinstance(out, str):
         data, made, source = in_place(packets, out), packets, None

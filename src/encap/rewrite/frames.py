@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from encap import memory
+from encap import arrays, memory
 from encap._lib import Batch, lib, pointer, spread, take_out
-from encap.arrays import column
 from encap.errors import FieldError
 from encap.headers.ethernet import MAX_LENGTH
 from encap.headers.ipv6 import NO_NEXT_HEADER
@@ -68,8 +67,8 @@ def _splice(
     given = take_out(out, total, np.uint8, apart=packets.data)
     data = memory.empty(total, np.uint8) if given is None else given
     source, octets = Batch(packets), np.ascontiguousarray(cut.octets)
-    arrays = [np.ascontiguousarray(one, np.uint32) for one in cut[:3]]
-    at = [pointer(one, "uint32_t") for one in arrays]
+    numbers = [np.ascontiguousarray(one, np.uint32) for one in cut[:3]]
+    at = [pointer(one, "uint32_t") for one in numbers]
     width = octets.shape[-1]
     text = (pointer(octets.reshape(-1), "uint8_t"), width if octets.ndim == 2 else 0, width)
     target = (pointer(starts, "int64_t"), pointer(data, "uint8_t", writable=True), total)
@@ -117,7 +116,7 @@ def push_vlan(
 
 def _checked(value: Any, rows: int, name: str, least: int, most: int) -> npt.NDArray[np.uint16]:
     """One number, or one a packet, within limits."""
-    numbers = column(value, rows, np.uint16, name)
+    numbers = arrays.column(value, rows, np.uint16, name)
     if numbers.size and not (least <= int(numbers.min()) and int(numbers.max()) <= most):
         raise FieldError(f"{name} is {least} to {most}", layer="vlan", field=name)
     return numbers
@@ -211,12 +210,14 @@ def add_trailer(
     lengths = packets.lengths.astype(np.int64)
     wires = np.maximum(packets.wire_lengths, lengths)
     if octets is None:
+        if not isinstance(pad_to, int | np.integer):
+            raise TypeError(f"pad_to is a number of octets, not {type(pad_to).__name__}")
         if not 0 <= pad_to <= MAX_LENGTH:
             raise FieldError(f"pad_to is 0 to {MAX_LENGTH}", field="pad_to", value=pad_to)
         added = np.maximum(pad_to - wires, 0)
         trailer = np.zeros(max(1, pad_to), np.uint8)
     else:
-        trailer = np.frombuffer(memoryview(octets).cast("B"), np.uint8)
+        trailer = arrays.octets(octets)
         added = np.full(len(packets), len(trailer), np.int64)
         trailer = trailer if len(trailer) else np.zeros(1, np.uint8)
     whole = wires == lengths

@@ -166,7 +166,7 @@ def apply(
         ("checksums", checksums, tuple(CHECKSUMS)),
         ("missing", missing, ("skip", "raise")),
     ):
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise FieldError(
                 f"{name} is {', '.join(known)}; not {value!r}", field=name, value=value
             )
