@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from encap.errors import FieldError
 
-__all__ = ["Octets", "column", "octets", "read_only", "row_numbers"]
+__all__ = ["Octets", "column", "is_one_of", "octets", "read_only", "row_numbers"]
 
 Octets = npt.NDArray[np.uint8]
 
@@ -49,6 +50,11 @@ def column(value: Any, count: int, dtype: npt.DTypeLike, name: str) -> npt.NDArr
     if array.shape != (count,):
         raise FieldError(f"{name} has shape {array.shape}, {count} rows are needed", field=name)
     return read_only(np.ascontiguousarray(array))
+
+
+def is_one_of(value: object, words: Container[str]) -> bool:
+    """True for one of some words; an array, which equals nothing as a whole, is none of them."""
+    return isinstance(value, str) and value in words
 
 
 def _integers(value: Any) -> bool:

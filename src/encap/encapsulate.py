@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from encap import memory
 from encap._lib import Batch, ffi, lib, pointer, spread, take_out
+from encap.arrays import column, is_one_of
 from encap.errors import FieldError
 from encap.template_columns import Columns
 from encap.templates import Compiled, Wishes, compiled
@@ -70,7 +71,7 @@ def encap(
     out: npt.NDArray[np.uint8] | None = None,
 ) -> Packets:
     """The packets behind the headers of a template; see `Packets.encap`."""
-    if not isinstance(errors, str) or errors not in ("raise", "skip"):
+    if not is_one_of(errors, ("raise", "skip")):
         raise FieldError(f"errors is 'raise' or 'skip', not {errors!r}", field="errors")
     if columns is not None and not isinstance(columns, Mapping):
         raise TypeError(f"columns are a mapping of names to values, not {type(columns).__name__}")
@@ -92,8 +93,6 @@ def _which(which: npt.ArrayLike | None, templates: int, rows: int) -> npt.NDArra
         if templates > 1:
             raise FieldError("with several templates `which` says which one a packet gets")
         return None
-    from encap.arrays import column
-
     numbers = np.ascontiguousarray(column(which, rows, np.uint8, "which"))
     if rows and int(numbers.max()) >= templates:
         raise FieldError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from encap.arrays import column, octets
+from encap.arrays import column, is_one_of, octets
 from encap.errors import FieldError
 from encap.fields import Field, View
 from encap.native import Array, Spans
@@ -41,7 +41,7 @@ class Columns:
             }[name]  # fmt: skip
             self.arrays[name] = _numbers(value, self.rows, dtype, most, name)
             return "column"
-        if value is None or (isinstance(value, str) and value in words):
+        if value is None or is_one_of(value, words):
             return value
         if not isinstance(value, int | np.integer) or name == "ip_id":
             allowed = ", ".join([*map(repr, words), *(["a number"] if name != "ip_id" else [])])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from encap.arrays import is_one_of
 from encap.assemble import present
 from encap.errors import FieldError
 from encap.fields import Field, Header, Next, Port, View
@@ -73,7 +74,7 @@ class Wishes:
         seq: Any,
     ) -> Wishes:
         """The options of a call, checked; arrays among them go to `given`."""
-        if ecn is not None and not (isinstance(ecn, str) and ecn in ECN):
+        if ecn is not None and not is_one_of(ecn, ECN):
             raise FieldError(f"ecn is one of {', '.join(ECN)}, not {ecn!r}", field="ecn")
         if udp_checksum is not None and not isinstance(udp_checksum, int | np.bool_):
             raise TypeError(f"udp_checksum is True, False or None, not {udp_checksum!r}")
@@ -100,7 +101,7 @@ class Wishes:
 
 def _number(name: str, value: Any, words: tuple[str, ...], most: int) -> Any:
     """`value`, a number, one of some words, or None."""
-    if value is None or (isinstance(value, str) and value in words):
+    if value is None or is_one_of(value, words):
         return value
     if not isinstance(value, int | np.integer):
         raise FieldError(f"{name} is a number or {words[0]!r}, not {value!r}", field=name)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from encap._lib import Batch, ffi, lib, pointer, spread
+from encap.arrays import is_one_of
 from encap.covers import covers
 from encap.errors import FieldError
 from encap.rewrite.run import in_place, room_for
@@ -56,7 +57,7 @@ def apply_fix(
     out: npt.NDArray[np.uint8] | str | None = None,
 ) -> Fixed:
     """`Packets.fix`, and what was done."""
-    if not isinstance(which, str) or which not in WHICH:
+    if not is_one_of(which, WHICH):
         raise FieldError(f"which is {', '.join(WHICH)}; not {which!r}", field="which", value=which)
     if isinstance(out, str):
         data, made, source = in_place(packets, out), packets, None

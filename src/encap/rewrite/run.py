@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from encap import memory
 from encap._lib import Batch, ffi, lib, pointer, spread, take_out
+from encap.arrays import is_one_of
 from encap.covers import covers
 from encap.errors import FieldError
 from encap.rewrite.changes import Change, compile_change
@@ -166,7 +167,7 @@ def apply(
         ("checksums", checksums, tuple(CHECKSUMS)),
         ("missing", missing, ("skip", "raise")),
     ):
-        if not isinstance(value, str) or value not in known:
+        if not is_one_of(value, known):
             raise FieldError(
                 f"{name} is {', '.join(known)}; not {value!r}", field=name, value=value
             )
