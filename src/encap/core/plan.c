@@ -153,9 +153,10 @@ INLINE uint64_t measure_alike(const encap_batch *batch, const encap_plan *plan, 
     for (uint64_t row = begin; row < end; row++) {
         const uint32_t size = (uint32_t)row_octets(batch, row).size;
         const uint32_t wire = batch->wire_lengths[row], payload = wire > size ? wire : size;
-        const uint32_t problem = payload > limit                     ? ENCAP_TOO_LONG
-                                 : (summing != 0) & (payload > size) ? ENCAP_CUT
-                                                                     : ENCAP_NO_PROBLEM;
+        const uint32_t cut = (summing != 0) & (payload > size);
+        uint32_t problem = cut ? ENCAP_CUT : ENCAP_NO_PROBLEM;
+        if (payload > limit)
+            problem = ENCAP_TOO_LONG;
         const uint32_t length = problem ? 0 : size + plan->size;
         out->lengths[row] = length;
         out->wire_lengths[row] = problem ? 0 : wire + plan->size;
