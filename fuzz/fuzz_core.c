@@ -537,6 +537,7 @@ static void fuzz_options(input *in)
 
 #include "build.h"
 #include "flow.h"
+#include "fragments.h"
 #include "kept.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -562,9 +563,7 @@ static part *const parts[] = {
     fuzz_checksum, fuzz_compact, fuzz_capture_fill, fuzz_options,
 };
 static part *const later_parts[] = {
-    fuzz_flow,
-    fuzz_kept,
-    fuzz_build,
+    fuzz_flow, fuzz_kept, fuzz_build, fuzz_join, fuzz_split,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
