@@ -539,6 +539,7 @@ static void fuzz_options(input *in)
 #include "flow.h"
 #include "fragments.h"
 #include "kept.h"
+#include "rewrite.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -564,6 +565,11 @@ static part *const parts[] = {
 };
 static part *const later_parts[] = {
     fuzz_flow, fuzz_kept, fuzz_build, fuzz_join, fuzz_split,
+    fuzz_flow,
+    fuzz_kept,
+    fuzz_build,
+    fuzz_rewrite,
+    fuzz_splice,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

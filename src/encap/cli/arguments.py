@@ -10,7 +10,10 @@ from typing import Any
 from encap.errors import FieldError
 from encap.registry import checked_ports
 
-__all__ = ["Target", "Wish", "Wrap", "depth", "either", "ids", "ports", "target", "wish", "wrap"]
+__all__ = [
+    "Rewriting", "Target", "Wish", "Wrap", "depth", "either", "ids", "ports", "rewriting",
+    "target", "wish", "wrap",
+]  # fmt: skip
 
 NO_IDS = ("ipip", "sit", "ip6tnl")
 LARGEST_ID = (1 << 32) - 1
@@ -54,6 +57,27 @@ class Target:
     link: str | None = None
     src: str | None = None
     dst: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """What `rewrite` changes: fields as text, FIELD=VALUE; a tag to put on, where `vid` is one."""
+
+    changes: tuple[str, ...] = ()
+    vid: int | None = None
+    pcp: int = 0
+    tpid: int = 0x8100
+    pop_vlan: bool = False
+    strip_trailer: bool = False
+    pad: int | None = None
+    checksums: str = "update"
+    missing: str = "skip"
+    ports: dict[int, str | None] = field(default_factory=dict)
+
+    @staticmethod
+    def twice(name: str) -> FieldError:
+        """What is raised for a field that is set twice."""
+        return FieldError(f"--set: {name} is set twice")
 
 
 def ports(texts: Iterable[str] | None) -> dict[int, str | None]:
@@ -154,6 +178,27 @@ def wrap(
         {name: value for name, value in asked.items() if value is not None},
         ports(port),
     )
+
+
+def rewriting(
+    changes: Iterable[str] | None,
+    *,
+    push_vlan: str | None,
+    ports: dict[int, str | None],
+    **rest: Any,
+) -> Rewriting:
+    """What `rewrite` was asked for."""
+    vid, pcp, tpid = None, 0, 0x8100
+    if push_vlan is not None:
+        words, limits = push_vlan.split(":"), (0xFFF, 7, LARGEST_PORT)
+        numbers = [_number(word, most) for word, most in zip(words, limits, strict=False)]
+        if len(words) > len(limits) or None in numbers:
+            raise FieldError(f"--push-vlan {push_vlan!r}: VID, VID:PCP or VID:PCP:TPID is needed")
+        vid, pcp, tpid = [number or 0 for number in numbers] + [0, 0x8100][len(numbers) - 1 :]
+    asked = Rewriting(tuple(changes or ()), vid, pcp, tpid, **rest, ports=ports)
+    if not (asked.changes or push_vlan or asked.pop_vlan or asked.strip_trailer or asked.pad):
+        raise FieldError("nothing to do: give --set, --push-vlan, --pop-vlan or the like")
+    return asked
 
 
 def columns(texts: Iterable[str] | None) -> dict[str, str]:

@@ -89,12 +89,14 @@ class Output:
         for packets in self._source.batches():
             yield packets.with_ports(self._ports) if self._ports else packets
 
-    def put(self, packets: Packets, fate: str = LEFT_OUT) -> None:
+    def put(self, packets: Packets, fate: str | None = LEFT_OUT) -> None:
         """Write a batch, at once or soon.
 
-        fate: what became of the packets that the batch counts in `left_out`: "left as they were".
+        fate: what became of the packets that the batch counts in `left_out`: "left as they were";
+            None where they are counted by other means.
         """
-        self.count(fate, packets.left_out)
+        if fate is not None:
+            self.count(fate, packets.left_out)
         self._writing.put(packets)
 
     def count(self, fate: str, reasons: Mapping[str, int], *, as_told: bool = False) -> None:

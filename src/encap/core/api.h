@@ -336,12 +336,18 @@ typedef struct encap_step {
     uint8_t kind;
     uint8_t network; /* the slot of the IP header in front; 255: none */
     uint8_t network_step; /* its step; 255: it has none, and so does not change */
+    uint8_t need; /* octets of the header that are looked at where nothing in it is optional */
+    uint8_t own; /* 1: fields other than addresses are edited */
+    uint8_t addressed; /* 1: addresses of an IP header are */
+    uint8_t reserved;
 } encap_step;
 
 typedef struct encap_program {
     encap_step steps[16]; /* from the innermost header outwards */
     uint32_t step_count;
     uint32_t place_count;
+    uint32_t swift; /* 1: edits and checksums are all of the common kind */
+    uint32_t reserved;
 } encap_program;
 
 /* Edits rows [begin, end) of `batch`, whose frames must not overlap, in `octets`, which is the

@@ -95,12 +95,6 @@ static void note_checksums(rewrite_block *b, const path_group *group, uint32_t n
 
 /* --- checksums updated ---------------------------------------------------------- */
 
-/* Both stand for nothing. */
-INLINE int is_zero(uint32_t sum)
-{
-    return sum == 0 || sum == 0xffff;
-}
-
 /* The checksum at `at` after what it covers changed. One that is not there for a value of 0 never
  * becomes 0. */
 INLINE void move_checksum(uint8_t *at, uint32_t change, uint16_t zero)
@@ -212,22 +206,14 @@ static uint32_t crc_zeros(uint32_t crc, uint32_t count)
     return crc;
 }
 
-INLINE uint32_t crc_octet(uint32_t crc, uint8_t octet)
-{
-    crc ^= octet;
-    for (uint32_t bit = 0; bit < 8; bit++)
-        crc = crc >> 1 ^ (crc & 1 ? CRC32C_POLYNOMIAL : 0);
-    return crc;
-}
-
 /* How the CRC of an SCTP packet changes with its header. A CRC is linear: that of the difference,
  * which is 0 behind the header, is the difference. The checksum itself counts as 0. */
 static uint32_t crc_change(const uint8_t old[12], const uint8_t *header, uint32_t length)
 {
-    uint32_t crc = 0;
-    for (uint32_t at = 0; at < 8; at++)
-        crc = crc_octet(crc, old[at] ^ header[at]);
-    return crc_zeros(crc, length - 8);
+    uint8_t changed[8];
+    for (uint32_t at = 0; at < sizeof changed; at++)
+        changed[at] = old[at] ^ header[at];
+    return crc_zeros(crc_generic(0, changed, sizeof changed), length - 8);
 }
 
 /* Changes a CRC along with the header, unless it is not known how much it covers. Of a whole packet

@@ -158,7 +158,9 @@ static int look_up(const encap_edit *edit, uint32_t kind, encap_wide *value)
 static encap_wide load_address(const uint8_t *at, uint32_t width, uint32_t size)
 {
     uint8_t octets[16] = {0};
-    store_address(octets + 16 - size, at, width, size);
+    memcpy(octets + 16 - width, at, width);
+    if (width == 4 && size == 16)
+        memset(octets + 10, 0xff, 2);
     return (encap_wide){load_be64(octets), load_be64(octets + 8)};
 }
 
@@ -212,6 +214,7 @@ static uint32_t edit_row(rewrite_block *b, uint32_t row, const encap_place *plac
     uint32_t left;
     uint8_t *header = header_at(b, row, place->slot, &left), made[16];
     if (field->width > sizeof made || field->width > left ||
+        (edit->column.form == ENCAP_OCTETS && field->width > edit->column.size) ||
         (field->optional && lacks_options(&b->rows.layers[row], place->slot)))
         return ENCAP_ABSENT;
     const uint8_t *found = locate(field, header, left);

@@ -82,21 +82,50 @@ static int is_concerned(const encap_rewriting *job, uint32_t kind, uint32_t inne
     return cover->covers == ENCAP_COVERS_REST && (inner || (cover->pseudo && addressed));
 }
 
-static void make_program(const encap_rewriting *job, const uint8_t kind[ENCAP_MAX_LAYERS],
-                         encap_program *program, encap_place *places)
+/* The slots that get a step: what is edited, what it may concern, and the IP headers in front. */
+static uint32_t find_steps(const encap_rewriting *job, const uint8_t kind[ENCAP_MAX_LAYERS],
+                           uint32_t edited, uint32_t addressed)
 {
-    uint8_t step_of[ENCAP_MAX_LAYERS];
-    uint32_t edited = 0, addressed = 0, steps = 0;
-    program->place_count = find_places(job, kind, places, &edited, &addressed);
+    uint32_t steps = edited;
     for (uint32_t slot = ENCAP_MAX_LAYERS; slot--;) {
         const uint8_t network = network_before(kind, slot);
         const int moved = network != NO_SLOT && (addressed >> network & 1);
-        step_of[slot] = NO_STEP;
-        if (kind[slot] >= ENCAP_KINDS ||
-            (!(edited >> slot & 1) && !is_concerned(job, kind[slot], edited >> slot, moved)))
+        if (kind[slot] >= ENCAP_KINDS)
+            continue;
+        if (is_concerned(job, kind[slot], edited >> slot, moved))
+            steps |= 1u << slot;
+        if (steps >> slot & 1 && job->covers[kind[slot]].pseudo && network != NO_SLOT)
+            steps |= 1u << network;
+    }
+    return steps;
+}
+
+/* Octets of a header that its checksum, and a pseudo header, are made of. */
+static uint8_t octets_needed(const encap_cover *cover, uint32_t kind)
+{
+    if (is_ip(kind))
+        return kind == ENCAP_IPV4 ? 20 : 40;
+    if (cover->covers == ENCAP_COVERS_NOTHING || cover->optional)
+        return 0;
+    return (uint8_t)(cover->at + cover->size);
+}
+
+static void make_steps(const encap_rewriting *job, const uint8_t kind[ENCAP_MAX_LAYERS],
+                       uint32_t wanted, encap_program *program, encap_place *places)
+{
+    uint8_t step_of[ENCAP_MAX_LAYERS];
+    uint32_t steps = 0;
+    memset(step_of, NO_STEP, sizeof step_of);
+    for (uint32_t slot = ENCAP_MAX_LAYERS; slot--;) {
+        if (!(wanted >> slot & 1))
             continue;
         step_of[slot] = (uint8_t)steps;
-        program->steps[steps++] = (encap_step){(uint8_t)slot, kind[slot], network, NO_STEP};
+        program->steps[steps++] =
+            (encap_step){.slot = (uint8_t)slot,
+                         .kind = kind[slot],
+                         .network = network_before(kind, slot),
+                         .network_step = NO_STEP,
+                         .need = octets_needed(&job->covers[kind[slot]], kind[slot])};
     }
     program->step_count = steps;
     for (uint32_t i = 0; i < steps; i++)
@@ -105,4 +134,13 @@ static void make_program(const encap_rewriting *job, const uint8_t kind[ENCAP_MA
     for (uint32_t i = 0; i < program->place_count; i++)
         if (places[i].slot != NO_SLOT)
             places[i].step = step_of[places[i].slot];
+}
+
+static void make_program(const encap_rewriting *job, const uint8_t kind[ENCAP_MAX_LAYERS],
+                         encap_program *program, encap_place *places)
+{
+    uint32_t edited = 0, addressed = 0;
+    program->place_count = find_places(job, kind, places, &edited, &addressed);
+    make_steps(job, kind, find_steps(job, kind, edited, addressed), program, places);
+    program->swift = (uint32_t)make_swift(job, kind, program, places);
 }

@@ -28,15 +28,11 @@ static void recompute(uint8_t *frame, uint32_t size, const encap_layers *layers,
     memcpy(at, &made, sizeof made);
 }
 
-/* The same for SCTP's CRC, made octet by octet: few packets have one. */
+/* The same for SCTP's CRC; few packets have one, so the plain variant does. */
 static void recompute_crc(uint8_t *frame, uint32_t start, uint32_t end, uint32_t at)
 {
-    uint32_t crc = ~0u;
-    memset(frame + at, 0, 4);
-    for (uint32_t i = start; i < end; i++)
-        crc = crc_octet(crc, frame[i]);
-    for (uint32_t i = 0; i < 4; i++)
-        frame[at + i] = (uint8_t)(~crc >> 8 * i);
+    const uint32_t made = big32(crc_around(frame, start, at, end, crc_generic));
+    memcpy(frame + at, &made, sizeof made);
 }
 
 /* Recomputes one checksum, or gives why it was left as it was: 1 << enum encap_left. */

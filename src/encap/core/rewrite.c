@@ -16,15 +16,16 @@ static void update_group(rewrite_block *b, const path_group *group, uint64_t *le
     }
 }
 
-/* Rows of one path. */
-static void rewrite_group(rewrite_block *b, const path_group *group, uint64_t *outcomes,
-                          uint64_t *lefts, sum_kernel *sum)
+/* Rows of one path, of any kind. */
+static void rewrite_carefully(rewrite_block *b, const path_group *group, uint64_t *outcomes,
+                              uint64_t *lefts, sum_kernel *sum)
 {
     const int closing = b->job->checksums != ENCAP_CHECKSUMS_KEEP && !b->job->trial;
     EACH_MEMBER
     {
         b->live[row] = b->partial[row] = b->routed[row] = 0;
         b->given[row] = b->changed[row] = b->addressed[row] = 0;
+        b->outcome[row] = ENCAP_ABSENT;
     }
     for (uint32_t i = 0; i < b->program->step_count; i++) {
         EACH_MEMBER b->own[i][row] = b->pseudo[i][row] = 0;
@@ -38,6 +39,17 @@ static void rewrite_group(rewrite_block *b, const path_group *group, uint64_t *o
         update_group(b, group, lefts);
     else
         EACH_MEMBER if (b->changed[row]) recompute_row(b, row, lefts, sum);
+}
+
+/* Rows of one path. */
+INLINE void rewrite_group(rewrite_block *b, const path_group *group, uint64_t *outcomes,
+                          uint64_t *lefts, sum_kernel *sum)
+{
+    path_group rest = *group;
+    if (LIKELY(b->program->swift))
+        rest.begin = rewrite_swiftly(b, group, outcomes);
+    if (rest.begin < rest.end)
+        rewrite_carefully(b, &rest, outcomes, lefts, sum);
 }
 
 /* Copies rows to where the batch has them. Not 0: one does not fit. */
@@ -56,15 +68,27 @@ INLINE int fetch_rows(const encap_batch *from, const encap_batch *batch, uint64_
     return 0;
 }
 
-/* The frames of a block as octets to be written to. */
-static void take_octets(rewrite_block *b, uint8_t *octets, uint8_t nothing[8])
+/* The frames of a block, and which of its rows have one path. */
+static void take_rows(rewrite_block *b, uint8_t *octets, uint8_t *nothing)
 {
-    for (uint32_t i = 0; i < b->rows.count; i++) {
-        b->octets[i] = nothing; /* where there is no octet, none is written */
-        if (b->rows.sizes[i]) /* where it was found, whatever the array of starts says by now */
-            b->octets[i] = octets + (b->rows.frames[i] - b->batch->data);
-        b->outcome[i] = ENCAP_ABSENT;
+    walked_block *rows = &b->rows;
+    const uint32_t path = rows->path_ids[0];
+    uint32_t other = path == ENCAP_PATH_OTHER;
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const frame_span frame = row_octets(b->batch, b->first + i);
+        rows->sizes[i] = (uint32_t)frame.size;
+        /* Where there is no octet, none is written. */
+        b->octets[i] = frame.size ? octets + (frame.at - b->batch->data) : nothing;
+        other |= rows->path_ids[i] ^ path;
     }
+    if (other) {
+        group_rows(rows);
+        return;
+    }
+    rows->group_count = 1;
+    rows->groups[0] = (path_group){path, 0, rows->count};
+    for (uint32_t i = 0; i < rows->count; i++)
+        rows->members[i] = (uint8_t)i;
 }
 
 INLINE int rewrite_rows(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
@@ -91,8 +115,7 @@ INLINE int rewrite_rows(const encap_batch *from, const encap_batch *batch, const
         for (; known < paths->count; known++)
             make_program(job, (const uint8_t *)&paths->kinds[2 * known], &programs[known],
                          places + known * job->room);
-        take_frames(&b.rows, batch, b.first);
-        take_octets(&b, octets, nothing);
+        take_rows(&b, octets, nothing);
         for (uint32_t i = 0; i < b.rows.group_count; i++) {
             const path_group *group = &b.rows.groups[i];
             uint64_t path = group->path;

@@ -29,9 +29,14 @@ TYPE_AT = {"eth": 12, "sll": 14}
 """Where the EtherType stands that a tag is put in front of, by what frames begin with."""
 NO_TYPE = "no EtherType to put a tag in front of"
 NO_TAG = "no tag to take off"
+UNKNOWN_END = "no length says where the packet ends"
 CUT = "cut by the capture: its end is not there"
 LONGEST = np.iinfo(np.uint32).max
-_IPV4, _IPV6, _LLC = (KINDS.index(name) for name in ("ipv4", "ipv6", "llc"))
+_IPV4, _IPV6 = KINDS.index("ipv4"), KINDS.index("ipv6")
+TYPE_IN = {KINDS.index("eth"): 12, KINDS.index("vlan"): 2}
+"""Where link headers have their EtherType, which up to 1500 is a length instead."""
+LINKS = [KINDS.index(name) for name in ("eth", "vlan", "sll", "sll2", "null")]
+BROKEN = (Status.TRUNCATED, Status.MALFORMED, Status.UNSUPPORTED)
 
 Octets = npt.NDArray[np.uint8]
 Int64s = npt.NDArray[np.int64]
@@ -155,7 +160,7 @@ def strip_trailer(packets: Packets, *, threads: int | None = None) -> Packets:
         lengths=_cut_to(packets.lengths, end),
         wire_lengths=_cut_to(packets.wire_lengths, end),
         linktypes=packets.linktypes,
-        left_out={"no length says where the packet ends": left} if left else {},
+        left_out={UNKNOWN_END: left} if left else {},
     )
 
 
@@ -165,27 +170,27 @@ def _cut_to(lengths: Uint32s, end: Int64s) -> Uint32s:
 
 def _packet_ends(layers: Layers) -> Int64s:
     """Where the packet in each frame ends, by the outermost length there is; -1: none says it."""
-    kinds, rows = layers.kinds, np.arange(len(layers))
-    says = np.isin(kinds, (_IPV4, _IPV6, _LLC))
-    slot = says.argmax(1)
-    # The length of an LLC frame stands in front of it, where others have a type.
-    kind, start = kinds[rows, slot], layers.offsets[rows, slot].astype(np.int64)
+    kinds, rows, packets = layers.kinds, np.arange(len(layers)), layers.packets
     end = np.full(len(layers), -1, np.int64)
-    broken = (layers.status_layer == slot) & np.isin(
-        layers.status, (Status.TRUNCATED, Status.MALFORMED, Status.UNSUPPORTED)
-    )
-    found = says.any(1) & ~broken
-    before = kinds[rows, np.maximum(slot, 1) - 1]
-    typed = np.isin(before, (KINDS.index("eth"), KINDS.index("vlan"))) & (slot > 0)
-    for which, at, base in ((_IPV4, 2, 0), (_IPV6, 4, 40), (_LLC, -2, 0)):
-        mine = np.flatnonzero(found & (kind == which) & (typed | (which != _LLC)))
-        length = _be16(layers.packets, mine, start[mine] + at)
+    # The last of the link headers has a type, or a length in its place.
+    linked = np.logical_and.accumulate(np.isin(kinds, LINKS), axis=1).sum(1)
+    for kind, at in TYPE_IN.items():
+        mine = np.flatnonzero((linked > 0) & (kinds[rows, np.maximum(linked, 1) - 1] == kind))
+        start = layers.offsets[mine, linked[mine] - 1].astype(np.int64)
+        length = _be16(packets, mine, start + at)
+        end[mine] = np.where(length <= MAX_LENGTH, start + at + 2 + length, -1)
+    says = np.isin(kinds, (_IPV4, _IPV6))
+    slot = says.argmax(1)
+    broken = (layers.status_layer == slot) & np.isin(layers.status, BROKEN)
+    found = says.any(1) & ~broken & (end < 0)
+    for kind, at, base in ((_IPV4, 2, 0), (_IPV6, 4, 40)):
+        mine = np.flatnonzero(found & (kinds[rows, slot] == kind))
+        start = layers.offsets[mine, slot[mine]].astype(np.int64)
+        length = _be16(packets, mine, start + at)
         valid = length > 0
-        if which == _IPV6:  # a length of 0 is one where nothing follows
-            valid |= _octet(layers.packets, mine, start[mine] + 6) == NO_NEXT_HEADER
-        if which == _LLC:
-            valid = length <= MAX_LENGTH
-        end[mine] = np.where(valid, start[mine] + base + length, -1)
+        if kind == _IPV6:  # a length of 0 is one where nothing follows
+            valid |= _octet(packets, mine, start + 6) == NO_NEXT_HEADER
+        end[mine] = np.where(valid, start + base + length, -1)
     return end
 
 

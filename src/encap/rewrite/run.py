@@ -26,6 +26,7 @@ CAPACITY = 4096
 """Paths that have a program of their own; for those beyond, one is made a packet."""
 MOST_ROOM = 1 << 22  # octets of programs
 MOST_CHANGES = 4096
+PIECE = 8192  # rows
 CHECKSUMS = {
     "keep": lib.ENCAP_CHECKSUMS_KEEP,
     "update": lib.ENCAP_CHECKSUMS_UPDATE,
@@ -205,29 +206,40 @@ def in_place(packets: Packets, out: str) -> npt.NDArray[np.uint8]:
             "the octets of this batch are read-only, so it cannot be rewritten in place",
             field="out",
         )
-    starts, lengths = packets.starts, packets.lengths
-    if (starts[1:] < starts[:-1] + lengths[:-1]).any():
-        order = np.argsort(starts, kind="stable")
-        order = order[lengths[order] > 0]
-        starts, lengths = starts[order], lengths[order]
-        if (starts[1:] < starts[:-1] + lengths[:-1]).any():
+    if _overlap(packets.starts, packets.lengths):
+        order = np.argsort(packets.starts, kind="stable")
+        order = order[packets.lengths[order] > 0]
+        if _overlap(packets.starts[order], packets.lengths[order]):
             raise FieldError(
                 "packets of this batch overlap, so it cannot be rewritten in place", field="out"
             )
     return packets.data
 
 
+def _overlap(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.uint32]) -> bool:
+    """True where a row begins before the one in front of it ends."""
+    last = len(starts) - 1
+    # Piece by piece: fresh memory for whole columns would take longer than the comparison.
+    pieces = [(begin, min(begin + PIECE, last)) for begin in range(0, last, PIECE)]
+    return any(
+        bool((starts[begin + 1 : end + 1] < starts[begin:end] + lengths[begin:end]).any())
+        for begin, end in pieces
+    )
+
+
 def room_for(
     packets: Packets, out: npt.NDArray[np.uint8] | None
 ) -> tuple[npt.NDArray[np.uint8], Packets]:
     """Octets for a copy, and the batch over them that it will be."""
-    ends = np.cumsum(packets.lengths, dtype=np.int64)
-    total = int(ends[-1]) if len(ends) else 0
+    starts = memory.empty(len(packets) + 1, np.int64)
+    starts[0] = 0
+    np.cumsum(packets.lengths, out=starts[1:])
+    total = int(starts[-1])
     given = take_out(out, total, np.uint8, apart=packets.data)
     data = memory.empty(total, np.uint8) if given is None else given
     made = packets._derived(
         data=data,
-        starts=ends - packets.lengths,
+        starts=starts[:-1],
         lengths=packets.lengths,
         wire_lengths=packets.wire_lengths,
         linktypes=packets.linktypes,
