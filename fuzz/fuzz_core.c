@@ -564,12 +564,7 @@ static part *const parts[] = {
     fuzz_checksum, fuzz_compact, fuzz_capture_fill, fuzz_options,
 };
 static part *const later_parts[] = {
-    fuzz_flow, fuzz_kept, fuzz_build, fuzz_join, fuzz_split,
-    fuzz_flow,
-    fuzz_kept,
-    fuzz_build,
-    fuzz_rewrite,
-    fuzz_splice,
+    fuzz_flow, fuzz_kept, fuzz_build, fuzz_join, fuzz_split, fuzz_rewrite, fuzz_splice,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
