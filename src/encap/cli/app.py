@@ -15,6 +15,7 @@ from encap.cli.commands.fields import fields
 from encap.cli.commands.filter import filter as filter_
 from encap.cli.commands.info import info
 from encap.cli.commands.mtu import mtu
+from encap.cli.commands.reassemble import reassemble
 from encap.cli.commands.rewrite import rewrite
 from encap.cli.commands.show import show
 from encap.cli.options import Once
@@ -48,6 +49,7 @@ for command in (
     encap,
     rewrite,
     checksum,
+    reassemble,
     mtu,
 ):
     app.command(cls=Checksum if command is checksum else Once)(command)

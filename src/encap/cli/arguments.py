@@ -28,6 +28,7 @@ class Wish:
     ids: tuple[int, ...] = ()
     depth: int | str = 1
     keep: bool = False
+    reassemble: bool = False
     ports: dict[int, str | None] = field(default_factory=dict)
 
 
@@ -125,10 +126,11 @@ def wish(
     depth_: str,
     *,
     keep: bool,
+    reassemble: bool,
     port: Iterable[str] | None,
 ) -> Wish:
     """What `decap` was asked for."""
-    asked = Wish(kind, ids(id_), depth(depth_), keep, ports(port))
+    asked = Wish(kind, ids(id_), depth(depth_), keep, reassemble, ports(port))
     if asked.ids and kind in NO_IDS:
         raise FieldError(f"--id: tunnels of kind {kind} have no id")
     return asked

@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from encap.cli.arguments import Target, Wish
 from encap.cli.output import LEFT_OUT, Output
+from encap.cli.reassemble import Joining
 from encap.cli.verdicts import hides_tunnel, verdicts
 from encap.cli.words import count
+from encap.fragments import Reassembler
 from encap.packets import Packets
 from encap.walk import KINDS, Status
 
@@ -42,8 +44,12 @@ def decap(path: str, target: Target, wish: Wish) -> int:
     """Writes what the tunnels of `path` carry to `target`; the exit status."""
     tally = Tally()
     with Output(path, target, wish.ports) as output:
+        joining = Joining(output, Reassembler()) if wish.reassemble else None
         for packets in output.batches():
-            output.put(unwrap(packets, wish, tally))
+            whole = joining.add(packets) if joining else packets
+            output.put(unwrap(whole, wish, tally))
+        if joining:
+            joining.end()
     _explain_all(output, wish, tally)
     return output.finish(f"{tally.decapsulated:,} decapsulated")
 

@@ -10,8 +10,8 @@ packets. Source: RFC 791 section 3.2, RFC 8200 section 4.5, RFC 5722, RFC 6946.
 from __future__ import annotations
 
 from encap.fragments.joining import Reassembler, reassemble
-from encap.fragments.places import OVERLAPS
+from encap.fragments.places import DUPLICATES, OVERLAPS
 from encap.fragments.splitting import fragment
 from encap.fragments.waiting import LEAST_MEMORY
 
-__all__ = ["LEAST_MEMORY", "OVERLAPS", "Reassembler", "fragment", "reassemble"]
+__all__ = ["DUPLICATES", "LEAST_MEMORY", "OVERLAPS", "Reassembler", "fragment", "reassemble"]

@@ -73,6 +73,11 @@ class Reassembler:
         return self._waiting.datagrams
 
     @property
+    def joined(self) -> int:
+        """How many datagrams were put together so far."""
+        return self._waiting.joined
+
+    @property
     def left_out(self) -> Mapping[str, int]:
         """Fragments that became part of no datagram so far, by reason."""
         return MappingProxyType(self._left_out)
@@ -233,6 +238,7 @@ def _join(
         joined,
     ):
         raise FieldError(_CHANGED)
+    waiting.joined += joined.count
     return _Whole(*(array[: joined.count] for array in whole)), int(joined.used)
 
 

@@ -15,7 +15,7 @@ from encap.walk import Status
 if TYPE_CHECKING:
     from encap.layers import Layers
 
-__all__ = ["LOST", "OVERLAPS", "UNSPLIT", "Found", "find", "ip_header"]
+__all__ = ["DUPLICATES", "LOST", "OVERLAPS", "UNSPLIT", "Found", "find", "ip_header"]
 
 OVERLAPS: dict[str, int] = {
     "linux": lib.ENCAP_OVERLAP_LINUX,
@@ -24,12 +24,14 @@ OVERLAPS: dict[str, int] = {
     "last": lib.ENCAP_OVERLAP_LAST,
 }
 """What `overlap` may be."""
+DUPLICATES = "duplicates of fragments"
+"""Why `left_out` counts fragments that lack nothing: their octets came before."""
 LOST: dict[int, str] = {
     lib.ENCAP_LOST_CUT: "fragments with octets missing",
     lib.ENCAP_LOST_MALFORMED: "malformed fragments",
     lib.ENCAP_LOST_LONG: "fragments of more than 65,535 octets together",
     lib.ENCAP_LOST_CHAIN: "first fragments without all headers",
-    lib.ENCAP_LOST_DUPLICATE: "duplicates of fragments",
+    lib.ENCAP_LOST_DUPLICATE: DUPLICATES,
     lib.ENCAP_LOST_OVERLAP: "overlapping fragments",
     lib.ENCAP_LOST_END: "fragments that disagree on the length",
     lib.ENCAP_LOST_ECN: "fragments that disagree on ECN",

@@ -36,7 +36,7 @@ def timeouts_ns(timeout: float | None) -> tuple[int, int]:
 class Waiting:
     """Fragments that wait. `within` keeps them from call to call, `beside` a batch does not."""
 
-    __slots__ = ("_keep", "_log", "pointer")
+    __slots__ = ("_keep", "_log", "joined", "pointer")
 
     def __init__(
         self, datagrams: int, shards: int, log: int, overlap: str, timeouts: tuple[int, int]
@@ -49,6 +49,7 @@ class Waiting:
                 field="overlap",
                 value=overlap,
             )
+        self.joined = 0  # datagrams, so far
         buckets = 1 << max(0, datagrams - 1).bit_length()
         self._keep: list[npt.NDArray[np.uint8]] = [
             np.empty((datagrams + 1) * _DATAGRAM, np.uint8),

@@ -62,6 +62,14 @@ def decap(
         Others,
         typer.Option("--others", help="Packets that are in no such tunnel: left out, or kept."),
     ] = Others.drop,
+    reassemble: Annotated[
+        bool,
+        typer.Option(
+            "--reassemble",
+            help="Put fragments of the outermost IP packets together first, as encap reassemble"
+            " does; those that belong to no whole one are left out.",
+        ),
+    ] = False,
     link: LinkOption = None,
     src: Src = None,
     dst: Dst = None,
@@ -69,7 +77,14 @@ def decap(
     port: Ports = None,
 ) -> int:
     """Take packets out of their tunnels."""
-    wish = given.wish(tunnel and str(tunnel), id_, depth, keep=others is Others.keep, port=port)
+    wish = given.wish(
+        tunnel and str(tunnel),
+        id_,
+        depth,
+        keep=others is Others.keep,
+        reassemble=reassemble,
+        port=port,
+    )
     target = given.target(out, format_, link, src, dst)
     from encap.cli.decap import decap as run_decap
 
