@@ -200,12 +200,6 @@ INLINE void prefetch_next(const encap_batch *batch, uint64_t row, uint64_t end, 
     }
 }
 
-/* For the last block of a range, whose rows are fewer. */
-APART void put_few(build_block *b)
-{
-    put_block(b, b->count);
-}
-
 INLINE int build_block_of(build_block *b, const encap_batch *batch, const encap_rules *rules,
                           uint64_t end, uint64_t *at, const encap_built *out, copy_kernel *copy,
                           pass_kernel *pass)
@@ -227,7 +221,8 @@ INLINE int build_block_of(build_block *b, const encap_batch *batch, const encap_
     if (LIKELY(b->count == BUILD_ROWS))
         put_block(b, BUILD_ROWS); /* whose loops are unrolled */
     else
-        put_few(b);
+        put_block(b, b->count); /* not apart: were the block's address known elsewhere, every octet
+                                 * written could be one of its own */
     return 1;
 }
 
