@@ -24,9 +24,9 @@ INLINE uint16_t fold_sum(uint64_t sum)
     return (uint16_t)((half + (half << 16 | half >> 16)) >> 16);
 }
 
-/* The folded sum of a span of any size, the copying pass included. */
-INLINE uint16_t sum_blocks(int copying, uint8_t *to, const uint8_t *from, uint64_t size,
-                           pass_kernel *pass)
+/* The sum of a span of any size, the copying pass included; below 2^48. */
+INLINE uint64_t sum_span(int copying, uint8_t *to, const uint8_t *from, uint64_t size,
+                         pass_kernel *pass)
 {
     uint64_t sum = 0;
 
@@ -37,7 +37,14 @@ INLINE uint16_t sum_blocks(int copying, uint8_t *to, const uint8_t *from, uint64
             to += SUM_BLOCK;
         size -= SUM_BLOCK;
     }
-    return fold_sum(sum + pass(copying, to, from, size));
+    return sum + pass(copying, to, from, size);
+}
+
+/* The same, folded. */
+INLINE uint16_t sum_blocks(int copying, uint8_t *to, const uint8_t *from, uint64_t size,
+                           pass_kernel *pass)
+{
+    return fold_sum(sum_span(copying, to, from, size, pass));
 }
 
 /* The last octet of an odd span: a word whose second octet is 0. */

@@ -144,14 +144,12 @@ INLINE void reach_frame(const encap_rules *rules, const uint8_t *frame, uint32_t
     layers->count = (uint8_t)w.count;
 }
 
-/* What find_reaches gives for a header in a packet in which nothing is odd. */
-INLINE reach plain_reach(const encap_layers *layers, const reaches_noted *noted, uint32_t slot)
+/* What find_reaches gives for a header in a packet in which nothing is odd; `network` is the slot
+ * of the nearest IP header in front. */
+INLINE reach plain_reach(const encap_layers *layers, const reaches_noted *noted, uint32_t slot,
+                         uint8_t network)
 {
     const uint32_t end = noted->end[slot + 1];
-    uint8_t network = NO_SLOT;
-    for (uint32_t before = slot; before-- > 0 && network == NO_SLOT;)
-        if (is_ip(layers->kind[before]))
-            network = (uint8_t)before;
     return (reach){end, end - layers->offset[slot], network, 0};
 }
 

@@ -113,27 +113,21 @@ static void repair_packet(packet_repair *p, const uint8_t verdicts[ENCAP_MAX_LAY
         p->fixes->left[i] += left >> i & 1;
 }
 
-/* Judges a frame, and repairs it where that is called for. */
-INLINE void fix_row(const encap_batch *batch, const encap_rules *rules, const encap_cover *covers,
-                    uint32_t kinds, uint64_t row, uint32_t wanted, uint8_t *octets,
-                    encap_fixes *fixes, sum_kernel *sum, pass_kernel *pass, crc_kernel *crc)
+/* Repairs a row, which was judged just now, where its verdicts call for it. */
+INLINE void fix_row(const encap_batch *batch, const encap_cover *covers, uint64_t row,
+                    uint32_t wanted, frame_span frame, const encap_layers *layers,
+                    const uint8_t *verdicts, uint8_t *octets, encap_fixes *fixes, sum_kernel *sum)
 {
-    encap_layers layers;
-    uint8_t verdicts[ENCAP_MAX_LAYERS];
     reach reaches[ENCAP_MAX_LAYERS];
     uint32_t found = 0;
-    const frame_span frame =
-        judge_row(batch, rules, covers, kinds, row, &layers, reaches, verdicts, pass, crc);
-    for (uint32_t slot = 0; slot < layers.count; slot++)
+    for (uint32_t slot = 0; slot < layers->count; slot++)
         found |= 1u << verdicts[slot];
     if (LIKELY(!(found & (wanted | 1u << ENCAP_CHECKSUM_UNVERIFIABLE))))
         return;
-    find_reaches(frame.at, (uint32_t)frame.size, batch->wire_lengths[row], &layers, reaches);
-    if (!frame.size)
-        return;
+    find_reaches(frame.at, (uint32_t)frame.size, batch->wire_lengths[row], layers, reaches);
     packet_repair repair = {.frame = octets + (frame.at - batch->data),
                             .size = (uint32_t)frame.size,
-                            .layers = &layers,
+                            .layers = layers,
                             .reaches = reaches,
                             .covers = covers,
                             .wanted = wanted,
@@ -145,15 +139,20 @@ INLINE void fix_row(const encap_batch *batch, const encap_rules *rules, const en
 INLINE int fix_rows(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
                     const encap_cover *covers, uint64_t begin, uint64_t end, uint32_t wanted,
                     uint8_t *octets, encap_fixes *fixes, copy_kernel *copy, sum_kernel *sum,
-                    pass_kernel *pass, crc_kernel *crc)
+                    judge_kernel *judge)
 {
-    const uint32_t kinds = kinds_with_checksum(covers);
-    for (uint64_t row = begin; row < end; row++) {
-        if (from && fetch_rows(from, batch, row, row + 1, end, octets, copy))
+    encap_layers layers[ROUND];
+    frame_span frames[ROUND];
+    uint8_t verdicts[ROUND * SLOTS];
+    for (uint64_t first = begin; first < end; first += ROUND) {
+        const uint64_t stop = end - first < ROUND ? end : first + ROUND;
+        if (from && fetch_rows(from, batch, first, stop, end, octets, copy))
             return -1;
-        if (!from)
-            prefetch_row(batch, row, end);
-        fix_row(batch, rules, covers, kinds, row, wanted, octets, fixes, sum, pass, crc);
+        judge(batch, rules, covers, first, stop, from ? stop : end, NULL, layers, NULL, frames,
+              verdicts);
+        for (uint64_t row = first; row < stop; row++)
+            fix_row(batch, covers, row, wanted, frames[row - first], &layers[row - first],
+                    verdicts + (row - first) * SLOTS, octets, fixes, sum);
     }
     return 0;
 }

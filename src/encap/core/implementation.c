@@ -35,9 +35,7 @@ typedef struct implementation {
                         const encap_built *out, uint64_t *troubled);
     int (*build)(const encap_batch *batch, const encap_rules *rules, const encap_builder *builder,
                  uint64_t begin, uint64_t end, uint64_t at, const encap_built *out);
-    void (*judge)(const encap_batch *batch, const encap_rules *rules, const encap_cover *covers,
-                  uint64_t begin, uint64_t end, encap_paths *paths, encap_layers *layers,
-                  uint16_t *path_ids, uint8_t *verdicts);
+    judge_kernel *judge;
     int (*fix)(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
                const encap_cover *covers, uint64_t begin, uint64_t end, uint32_t wanted,
                uint8_t *octets, encap_fixes *fixes);
@@ -125,13 +123,18 @@ typedef struct implementation {
         return build_rows(batch, rules, builder, begin, end, at, out, copy_##variant,              \
                           copy_pass_##variant);                                                    \
     }                                                                                              \
-    ATTRIBUTES static void variant##_judge(const encap_batch *batch, const encap_rules *rules,     \
-                                           const encap_cover *covers, uint64_t begin,              \
-                                           uint64_t end, encap_paths *paths, encap_layers *layers, \
-                                           uint16_t *path_ids, uint8_t *verdicts)                  \
+    ATTRIBUTES static void variant##_judge_odd(judged *now, const path_checks *path,               \
+                                               uint32_t wire_length, uint8_t verdicts[SLOTS])      \
     {                                                                                              \
-        judge_rows(batch, rules, covers, begin, end, paths, layers, path_ids, verdicts,            \
-                   pass_##variant, crc_##variant);                                                 \
+        judge_odd_packet(now, path, wire_length, verdicts, pass_##variant, crc_##variant);         \
+    }                                                                                              \
+    ATTRIBUTES static void variant##_judge(                                                        \
+        const encap_batch *batch, const encap_rules *rules, const encap_cover *covers,             \
+        uint64_t begin, uint64_t end, uint64_t last, encap_paths *paths, encap_layers *layers,     \
+        uint16_t *path_ids, frame_span frames[ROUND], uint8_t *verdicts)                           \
+    {                                                                                              \
+        judge_rows(batch, rules, covers, begin, end, last, paths, layers, path_ids, frames,        \
+                   verdicts, pass_##variant, crc_##variant, variant##_judge_odd);                  \
     }                                                                                              \
     ATTRIBUTES static int variant##_fix(const encap_batch *from, const encap_batch *batch,         \
                                         const encap_rules *rules, const encap_cover *covers,       \
@@ -139,7 +142,7 @@ typedef struct implementation {
                                         uint8_t *octets, encap_fixes *fixes)                       \
     {                                                                                              \
         return fix_rows(from, batch, rules, covers, begin, end, wanted, octets, fixes,             \
-                        copy_##variant, variant##_sum, pass_##variant, crc_##variant);             \
+                        copy_##variant, variant##_sum, variant##_judge);                           \
     }
 
 /* clang-format off: one a line */
@@ -370,9 +373,11 @@ void encap_judge(const encap_batch *batch, const encap_rules *rules, const encap
                  uint64_t begin, uint64_t end, encap_paths *paths, encap_layers *layers,
                  uint16_t *path_ids, uint8_t *verdicts)
 {
+    frame_span frames[ROUND];
     if (rows_exist(batch, begin, end))
-        current_implementation()->judge(batch, rules, covers, begin, end, paths, layers, path_ids,
-                                        verdicts);
+        current_implementation()->judge(batch, rules, covers, begin, end, end, paths,
+                                        layers + begin, path_ids + begin, frames,
+                                        verdicts + begin * SLOTS);
 }
 
 int encap_fix(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
