@@ -1,4 +1,4 @@
-"""Verdicts and repairs touch no octet outside of a frame, whatever it holds and wherever it ends."""
+"""Verdicts and repairs touch no octet outside of a frame, whatever it holds, wherever it ends."""
 
 from __future__ import annotations
 
