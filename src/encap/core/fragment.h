@@ -19,6 +19,7 @@ typedef struct fragment {
     uint32_t six;
     uint32_t own; /* the slots of the header that says: a fragment, and of its IP header */
     uint32_t slot;
+    uint64_t row;
     uint64_t hash;
     uint64_t at; /* of its octets in the batch's data */
 } fragment;
@@ -178,17 +179,18 @@ static uint32_t read_fragment(const encap_batch *batch, uint64_t row, const enca
     const uint32_t size = (uint32_t)frame.size;
     reach reaches[ENCAP_MAX_LAYERS];
     encap_layers known = *layers;
-    if (own >= ENCAP_MAX_LAYERS || slot > own || !headers_stand(layers, own, size))
+    f->row = row;
+    if (own >= ENCAP_MAX_LAYERS || slot > own || !headers_stand(&known, own, size))
         return ENCAP_LOST_MALFORMED;
     known.count = (uint8_t)(own + 1);
     known.status = ENCAP_OK;
     find_reaches(frame.at, size, batch->wire_lengths[row], &known, reaches);
-    const uint32_t ip_at = layers->offset[slot], at = layers->offset[own], end = reaches[own].end;
+    const uint32_t ip_at = known.offset[slot], at = known.offset[own], end = reaches[own].end;
     const uint8_t *ip = frame.at + ip_at, *header = frame.at + at;
     f->own = own;
     f->slot = slot;
-    f->six = layers->kind[slot] == ENCAP_IPV6;
-    if (layers->kind[own] != (f->six ? ENCAP_FRAGMENT : ENCAP_IPV4) || (!f->six && own != slot))
+    f->six = known.kind[slot] == ENCAP_IPV6;
+    if (known.kind[own] != (f->six ? ENCAP_FRAGMENT : ENCAP_IPV4) || (!f->six && own != slot))
         return ENCAP_LOST_MALFORMED;
     const uint32_t field = load_be16(header + (f->six ? 2 : 6));
     f->offset = f->six ? field & 0xfff8 : (field & 0x1fff) * 8;
@@ -205,7 +207,7 @@ static uint32_t read_fragment(const encap_batch *batch, uint64_t row, const enca
     f->at = (uint64_t)(frame.at - batch->data) + f->head;
     if (f->six && !f->offset && chain_len(header + 8, f->size, header[0]) > f->size)
         return ENCAP_LOST_CHAIN;
-    make_key(f, frame.at, size, layers, own, slot);
+    make_key(f, frame.at, size, &known, own, slot);
     return ENCAP_LOSTS;
 }
 

@@ -80,6 +80,8 @@ static uint32_t join_shards(joining *j, encap_datagram *d, uint64_t row)
         head += sizeof layers;
     const uint32_t ecn = join_ecn(d->ecn), ip = layers.offset[d->slot];
     const uint32_t front = d->head_size - (d->six ? 8u : 0), size = front + d->total;
+    if (!headers_stand(&layers, d->own, d->head_size)) /* they did when it came */
+        return ENCAP_LOST_MALFORMED;
     if (ecn == UINT32_MAX)
         return ENCAP_LOST_ECN;
     if (size - ip - (d->six ? 40u : 0) > MAX_IP_LEN)
@@ -221,29 +223,29 @@ static uint32_t add_shard(const joining *j, encap_datagram *d, const fragment *f
 }
 
 /* Notes what a fragment that was taken says of its datagram. */
-static void note_fragment(const joining *j, uint32_t number, const fragment *f, uint64_t row)
+static void note_fragment(const joining *j, uint32_t number, const fragment *f)
 {
     encap_fragments *state = j->state;
     encap_datagram *d = &state->datagrams[number];
     if (d->call != state->call) {
         d->call = state->call;
-        d->first_row = (int64_t)row;
+        d->first_row = (int64_t)f->row;
         state->touched[state->touched_count++] = number;
     }
     d->ecn |= (uint8_t)f->ecn;
     if (f->offset || d->head_size)
         return;
-    d->head_row = row;
+    d->head_row = f->row;
     d->head_at = f->at - f->head;
     d->head_size = f->head;
     d->slot = (uint8_t)f->slot;
     d->own = (uint8_t)f->own;
-    d->linktype = (uint16_t)linktype_of(j->batch, row);
+    d->linktype = (uint16_t)linktype_of(j->batch, f->row);
     state->live += head_entry_size(f->head);
 }
 
 /* Takes the fragment in a row; ENCAP_LOSTS, or why it is lost. */
-static uint32_t add_fragment(joining *j, uint64_t row, int64_t time, const fragment *f)
+static uint32_t add_fragment(joining *j, int64_t time, const fragment *f)
 {
     encap_fragments *state = j->state;
     if (!make_room(state, entry_size(f->size) + (f->offset ? 0 : head_entry_size(f->head))))
@@ -261,9 +263,9 @@ static uint32_t add_fragment(joining *j, uint64_t row, int64_t time, const fragm
         return drop_datagram(state, number, lost);
     if (lost != ENCAP_LOSTS)
         return lost;
-    note_fragment(j, number, f, row);
+    note_fragment(j, number, f);
     if (d->covered == d->total)
-        free_datagram(state, number, join_shards(j, d, row));
+        free_datagram(state, number, join_shards(j, d, f->row));
     return ENCAP_LOSTS;
 }
 
@@ -278,10 +280,10 @@ INLINE int row_exists(const encap_batch *batch, int64_t row)
 INLINE void prefetch_fragment(const encap_batch *batch, const encap_layers *layers,
                               const int64_t *rows, uint64_t i, uint64_t count)
 {
-    const uint64_t later = i + PREFETCH_ROWS < count ? i + PREFETCH_ROWS : i;
-    if (row_exists(batch, rows[later])) {
-        prefetch_row(batch, (uint64_t)rows[later], 0);
-        prefetch((uintptr_t)&layers[rows[later]]);
+    const int64_t row = rows[i + PREFETCH_ROWS < count ? i + PREFETCH_ROWS : i];
+    if (row_exists(batch, row)) {
+        prefetch_row(batch, (uint64_t)row, 0);
+        prefetch((uintptr_t)&layers[row]);
     }
 }
 
@@ -297,10 +299,10 @@ int encap_fragments_find(const encap_batch *batch, const encap_layers *layers, c
                          uint64_t count, uint8_t *own, uint8_t *slots)
 {
     for (uint64_t i = 0; i < count; i++) {
-        if (!row_exists(batch, rows[i]))
+        const int64_t row = rows[i];
+        if (!row_exists(batch, row))
             return -1;
-        const uint64_t row = (uint64_t)rows[i];
-        const frame_span frame = row_octets(batch, row);
+        const frame_span frame = row_octets(batch, (uint64_t)row);
         const encap_layers *found = &layers[row];
         prefetch_fragment(batch, layers, rows, i, count);
         uint32_t slot = find_own(frame.at, (uint32_t)frame.size, found);
@@ -309,6 +311,24 @@ int encap_fragments_find(const encap_batch *batch, const encap_layers *layers, c
             while (slot && !is_ip(found->kind[slot]))
                 slot--;
         slots[i] = (uint8_t)slot;
+    }
+    return 0;
+}
+
+/* Reads `count` fragments, from the one in rows[first] on. Not 0: a row is none of the batch. */
+static int read_some(const joining *j, const int64_t *rows, const uint8_t *own,
+                     const uint8_t *slots, uint64_t first, uint64_t count, uint64_t end,
+                     fragment *found, uint32_t *lost)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        const int64_t row = rows[first + i];
+        if (!row_exists(j->batch, row))
+            return -1;
+        prefetch_fragment(j->batch, j->layers, rows, first + i, end);
+        lost[i] = read_fragment(j->batch, (uint64_t)row, &j->layers[row], own[first + i],
+                                slots[first + i], &found[i]);
+        if (lost[i] == ENCAP_LOSTS)
+            prefetch_found(j, &found[i]);
     }
     return 0;
 }
@@ -322,33 +342,26 @@ int encap_fragments_add(const encap_batch *batch, const encap_layers *layers, co
     joining j = {batch, layers, covers, state, out, kernels->copy, kernels->sum, 0};
     fragment found[READ_AHEAD];
     uint32_t lost[READ_AHEAD];
+    int wrong = 0;
     state->call++;
     state->touched_count = 0;
-    for (uint64_t first = 0; first < count; first += READ_AHEAD) {
+    for (uint64_t first = 0; first < count && !wrong; first += READ_AHEAD) {
         const uint64_t some = count - first < READ_AHEAD ? count - first : READ_AHEAD;
-        for (uint64_t i = 0; i < some; i++) {
-            const int64_t row = rows[first + i];
-            if (!row_exists(batch, row))
-                return -1;
-            prefetch_fragment(batch, layers, rows, first + i, count);
-            lost[i] = read_fragment(batch, (uint64_t)row, &layers[row], own[first + i],
-                                    slots[first + i], &found[i]);
+        wrong = read_some(&j, rows, own, slots, first, some, count, found, lost);
+        for (uint64_t i = 0; i < some && !wrong; i++) {
+            const int64_t time = times[found[i].row];
+            drop_late(state, time);
             if (lost[i] == ENCAP_LOSTS)
-                prefetch_found(&j, &found[i]);
-        }
-        for (uint64_t i = 0; i < some; i++) {
-            const int64_t row = rows[first + i];
-            drop_late(state, times[row]);
-            if (lost[i] == ENCAP_LOSTS)
-                lost[i] = add_fragment(&j, (uint64_t)row, times[row], &found[i]);
+                lost[i] = add_fragment(&j, time, &found[i]);
             if (lost[i] < ENCAP_LOSTS)
                 state->lost[lost[i]]++;
         }
     }
+    /* Even if something was wrong: nothing that waits may be looked for in this batch later. */
     if (state->log)
         for (uint32_t i = 0; i < state->touched_count; i++)
             hold_datagram(state, state->touched[i], batch, layers, kernels->copy);
-    return j.full ? -1 : 0;
+    return wrong || j.full ? -1 : 0;
 }
 
 void encap_fragments_flush(encap_fragments *state)

@@ -4,6 +4,7 @@
 
 /* How a packet is split. Offsets are from the start of the frame. */
 typedef struct split_plan {
+    encap_layers layers; /* looked at once, so that what was checked holds */
     uint32_t ip;
     uint32_t head_end; /* of the headers that each fragment has */
     uint32_t end; /* of the packet */
@@ -39,9 +40,9 @@ static uint32_t copied_options(const uint8_t *header, uint32_t size, uint8_t opt
 
 /* Where the part of IPv6 ends that cannot be split: behind the last routing header, or else behind
  * hop-by-hop options. */
-static void find_unsplit(const uint8_t *frame, const encap_layers *layers, uint32_t slot,
-                         split_plan *plan)
+static void find_unsplit(const uint8_t *frame, uint32_t slot, split_plan *plan)
 {
+    const encap_layers *layers = &plan->layers;
     plan->head_end = plan->ip + 40;
     plan->next_at = plan->ip + 6;
     for (uint32_t after = slot + 1; after < layers->count; after++) {
@@ -87,12 +88,12 @@ static uint32_t plan_ipv4(const uint8_t *frame, const encap_split *split, split_
     return plan->first_step ? ENCAP_SPLIT : ENCAP_UNSPLIT_ROOM;
 }
 
-static uint32_t plan_ipv6(const uint8_t *frame, const encap_layers *layers, uint32_t slot,
-                          const encap_split *split, split_plan *plan)
+static uint32_t plan_ipv6(const uint8_t *frame, uint32_t slot, const encap_split *split,
+                          split_plan *plan)
 {
-    if (has_fragment(layers, slot))
+    if (has_fragment(&plan->layers, slot))
         return ENCAP_UNSPLIT_TWICE;
-    find_unsplit(frame, layers, slot, plan);
+    find_unsplit(frame, slot, plan);
     if (plan->head_end > plan->end)
         return ENCAP_UNSPLIT_CUT;
     const uint32_t payload = plan->end - plan->head_end;
@@ -114,27 +115,28 @@ static uint32_t plan_split(const encap_batch *batch, uint64_t row, const encap_l
 {
     const frame_span frame = row_octets(batch, row);
     const uint32_t size = (uint32_t)frame.size;
-    encap_layers known = *layers;
     reach reaches[ENCAP_MAX_LAYERS];
-    uint32_t problem, payload;
     *count = 1;
-    if (slot >= layers->count || layers->count > ENCAP_MAX_LAYERS || is_broken(layers, slot) ||
-        !is_ip(layers->kind[slot]) || !headers_stand(layers, layers->count - 1u, size))
+    *plan = (split_plan){.layers = *layers};
+    encap_layers known = plan->layers;
+    if (slot >= known.count || known.count > ENCAP_MAX_LAYERS || is_broken(&known, slot) ||
+        !is_ip(known.kind[slot]) || !headers_stand(&known, known.count - 1u, size))
         return ENCAP_SPLIT;
     known.count = (uint8_t)(slot + 1);
     known.status = ENCAP_OK;
     find_reaches(frame.at, size, batch->wire_lengths[row], &known, reaches);
-    *plan = (split_plan){.ip = layers->offset[slot], .end = reaches[slot].end};
     if (reaches[slot].length <= split->mtu)
         return ENCAP_SPLIT;
-    plan->six = layers->kind[slot] == ENCAP_IPV6;
-    problem = plan->six ? plan_ipv6(frame.at, layers, slot, split, plan)
-                        : plan_ipv4(frame.at, split, plan);
+    plan->ip = known.offset[slot];
+    plan->end = reaches[slot].end;
+    plan->six = known.kind[slot] == ENCAP_IPV6;
+    uint32_t problem =
+        plan->six ? plan_ipv6(frame.at, slot, split, plan) : plan_ipv4(frame.at, split, plan);
     if (problem == ENCAP_SPLIT && reaches[slot].flags & REACH_CUT)
         problem = ENCAP_UNSPLIT_CUT;
     if (problem != ENCAP_SPLIT)
         return problem;
-    payload = plan->end - plan->head_end;
+    const uint32_t payload = plan->end - plan->head_end;
     if (payload > plan->first_step)
         *count += (payload - plan->first_step + plan->step - 1) / plan->step;
     return ENCAP_SPLIT;
@@ -150,7 +152,8 @@ INLINE uint64_t split_size(const split_plan *plan, uint64_t count)
 /* A slot as the caller says it, or one that no packet has. */
 INLINE uint32_t slot_of(const encap_split *split, uint64_t row)
 {
-    return split->slots[row] < 0 ? NO_SLOT : (uint32_t)split->slots[row];
+    const int slot = split->slots[row];
+    return slot < 0 ? NO_SLOT : (uint32_t)slot;
 }
 
 /* Gives the IPv4 header at `ip` the options of a later fragment, in place of those of the packet,
@@ -208,8 +211,8 @@ typedef struct splitting {
 } splitting;
 
 /* Writes the fragments of a packet; there is room. */
-static void write_parts(splitting *s, const uint8_t *frame, const encap_layers *layers,
-                        const split_plan *plan, uint32_t slot, uint32_t id)
+static void write_parts(splitting *s, const uint8_t *frame, const split_plan *plan, uint32_t slot,
+                        uint32_t id)
 {
     const uint32_t payload = plan->end - plan->head_end;
     uint32_t size;
@@ -221,7 +224,7 @@ static void write_parts(splitting *s, const uint8_t *frame, const encap_layers *
             plan->six ? head_split_ipv6(to, frame, plan, offset, size, size == left, id, s->copy)
                       : head_split_ipv4(to, frame, plan, offset, size, size == left, s->copy);
         s->copy(to + head, frame + plan->head_end + offset, size);
-        resize_around(to, head + size, layers, slot, s->covers, s->sum);
+        resize_around(to, head + size, &plan->layers, slot, s->covers, s->sum);
         s->starts[s->index] = (int64_t)s->at;
         s->lengths[s->index++] = head + size;
         s->at += head + size;
@@ -272,7 +275,7 @@ int encap_split_fill(const encap_batch *batch, const encap_layers *layers, uint6
             size - s.at < (count == 1 ? frame.size : split_size(&plan, count)))
             return -1;
         if (count > 1) {
-            write_parts(&s, frame.at, &layers[row], &plan, slot, split->ids[row]);
+            write_parts(&s, frame.at, &plan, slot, split->ids[row]);
             continue;
         }
         if (frame.size)
