@@ -25,6 +25,7 @@
 #include "core/edit.c"
 #include "core/carry.c"
 #include "core/recompute.c"
+#include "core/swift_rows.c"
 #include "core/swift.c"
 #include "core/program.c"
 #include "core/rewrite.c"

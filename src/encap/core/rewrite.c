@@ -68,17 +68,20 @@ INLINE int fetch_rows(const encap_batch *from, const encap_batch *batch, uint64_
     return 0;
 }
 
-/* The frames of a block, and which of its rows have one path. */
-static void take_rows(rewrite_block *b, uint8_t *octets, uint8_t *nothing)
+/* The frames of a block, where they are written, and which rows have one path. */
+static void take_rows(rewrite_block *b, const encap_batch *from, uint8_t *octets, uint8_t *nothing)
 {
     walked_block *rows = &b->rows;
     const uint32_t path = rows->path_ids[0];
     uint32_t other = path == ENCAP_PATH_OTHER;
     for (uint32_t i = 0; i < rows->count; i++) {
-        const frame_span frame = row_octets(b->batch, b->first + i);
-        rows->sizes[i] = (uint32_t)frame.size;
-        /* Where there is no octet, none is written. */
-        b->octets[i] = frame.size ? octets + (frame.at - b->batch->data) : nothing;
+        const frame_span frame = row_octets(from ? from : b->batch, b->first + i);
+        const frame_span place = from ? row_octets(b->batch, b->first + i) : frame;
+        /* Where there is no octet, or no place, none is written. */
+        const int there = frame.size && place.size == frame.size;
+        rows->frames[i] = there ? frame.at : nothing;
+        rows->sizes[i] = there ? (uint32_t)frame.size : 0;
+        b->octets[i] = there ? octets + (place.at - b->batch->data) : nothing;
         other |= rows->path_ids[i] ^ path;
     }
     if (other) {
@@ -109,13 +112,13 @@ INLINE int rewrite_rows(const encap_batch *from, const encap_batch *batch, const
     for (b.first = begin; b.first < end; b.first += REWRITE_ROWS) {
         b.rows.count = (uint32_t)(end - b.first < REWRITE_ROWS ? end - b.first : REWRITE_ROWS);
         const uint64_t stop = b.first + b.rows.count;
+        walk_rows(from ? from : batch, rules, b.first, stop, end, paths, layers, path_ids);
         if (from && fetch_rows(from, batch, b.first, stop, end, octets, copy))
             return -1;
-        walk_rows(batch, rules, b.first, stop, from ? stop : end, paths, layers, path_ids);
         for (; known < paths->count; known++)
             make_program(job, (const uint8_t *)&paths->kinds[2 * known], &programs[known],
                          places + known * job->room);
-        take_rows(&b, octets, nothing);
+        take_rows(&b, from, octets, nothing);
         for (uint32_t i = 0; i < b.rows.group_count; i++) {
             const path_group *group = &b.rows.groups[i];
             uint64_t path = group->path;

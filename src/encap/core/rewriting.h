@@ -21,19 +21,24 @@ typedef uint16_t sum_kernel(const uint8_t *from, uint64_t size);
 
 /* Rows of one path in which nothing is out of the ordinary: swift.c. */
 #define SWIFT_STEPS 8 /* headers that are edited or have checksums, at the most */
+#define SWIFT_PLACES 64 /* edits: sums of what they change have 32 bits */
 
 typedef struct swift_rows {
     uint32_t count;
     uint8_t row[REWRITE_ROWS]; /* in the block */
+    const uint8_t *from[REWRITE_ROWS]; /* the frames as they are, */
+    uint8_t *to[REWRITE_ROWS]; /* and where they are written: the same unless they are copied */
+    uint32_t size[REWRITE_ROWS];
     uint32_t odd[REWRITE_ROWS]; /* not 0: something is out of the ordinary */
-    uint8_t *at[SWIFT_STEPS][REWRITE_ROWS];
+    uint32_t offset[SWIFT_STEPS][REWRITE_ROWS]; /* of headers */
     uint32_t stored[SWIFT_STEPS][REWRITE_ROWS]; /* checksums */
     uint32_t summed[SWIFT_STEPS][REWRITE_ROWS]; /* all ones: it is one; 0: there is none */
     uint32_t own[SWIFT_STEPS][REWRITE_ROWS];    /* how the octets of a header changed, */
     uint32_t pseudo[SWIFT_STEPS][REWRITE_ROWS]; /* and how its addresses did */
     uint32_t carry[REWRITE_ROWS];
-    uint32_t old[REWRITE_ROWS]; /* what an edit found, */
-    uint32_t made[REWRITE_ROWS]; /* was given, and then what it makes of that */
+    uint32_t given[2][REWRITE_ROWS]; /* what an edit was given, one or two values, */
+    uint64_t old[REWRITE_ROWS];      /* what it found, */
+    uint64_t made[REWRITE_ROWS];     /* and what it makes of that */
 } swift_rows;
 
 typedef struct rewrite_block {

@@ -1,232 +1,37 @@
-/* The common case of a rewriting, made fast: numbers and addresses that are always there become
- * given values, checksums are updated, and nothing about the path is odd.
- *
- * What a step needs of each row is loaded first, then computed for all rows with vectors, and
- * stored in the end: loops that do one of these alone are short, and compilers know what to make
- * of them. Sums are of words as numbers, 32 bits wide and folded where they could grow too large.
- * Rows that are not common after all (a checksum left to a NIC, a length left open, source routes)
- * are found before anything changes, and left to others. */
-
-/* The count is read once: octets that are stored might be anything, for all a compiler knows. */
-#define EACH_ROW_OF(rows) for (uint32_t m = 0, stop = (rows)->count; m < stop; m++)
-
-/* Whole vectors; what stands behind the last row is computed too, and never used. */
-#define EACH_LANE(count) for (uint32_t m = 0, lanes = ((count) + 7) & ~7u; m < lanes; m++)
-
-/* --- which programs are swift -------------------------------------------------- */
-
-static int is_swift_kind(const encap_rewriting *job, const encap_step *step)
-{
-    const encap_cover *cover = &job->covers[step->kind];
-    if (step->kind == ENCAP_AH || step->kind == ENCAP_ESP || cover->algorithm != ENCAP_INTERNET)
-        return 0;
-    if (cover->optional && step->kind != ENCAP_GRE)
-        return 0;
-    return !cover->pseudo || step->network_step < SWIFT_STEPS;
-}
-
-/* A key for the loop that makes an edit; 0 where there is none. */
-static uint32_t swift_edit_key(const encap_edit *edit, const encap_field *field)
-{
-    const uint32_t size = edit->column.size;
-    if (!edit->values || field->optional || field->scale != 1 || edit->checksums)
-        return 0;
-    if (edit->column.form == ENCAP_OCTETS)
-        return (field->width == 4 || field->width == 6) || field->width == 16
-                   ? 0x1000u + field->width
-                   : 0;
-    if (field->width == 1 && size == 1)
-        return 0x11;
-    if (field->width == 2 && size <= 2)
-        return 0x20 + size;
-    return field->width == 4 && size <= 4 ? 0x40 + size : 0;
-}
-
-/* True where a program is swift; its steps and places then say what the loops ask for. */
-static int make_swift(const encap_rewriting *job, const uint8_t kind[ENCAP_MAX_LAYERS],
-                      encap_program *program, const encap_place *places)
-{
-    if (job->trial || job->checksums != ENCAP_CHECKSUMS_UPDATE || !program->step_count ||
-        program->step_count > SWIFT_STEPS)
-        return 0;
-    for (uint32_t slot = 0; slot < ENCAP_MAX_LAYERS; slot++)
-        if (kind[slot] == ENCAP_LLC || kind[slot] == ENCAP_ROUTING) /* odd offsets; destinations */
-            return 0;
-    for (uint32_t i = 0; i < program->step_count; i++)
-        if (!is_swift_kind(job, &program->steps[i]))
-            return 0;
-    for (uint32_t i = 0; i < program->place_count; i++) {
-        const encap_place *place = &places[i];
-        const encap_edit *edit = &job->edits[place->edit];
-        if (place->slot == NO_SLOT)
-            continue;
-        encap_step *step = &program->steps[place->step];
-        const encap_field *field = &edit->column.fields[place->field];
-        const uint32_t end = (uint32_t)field->at + field->width;
-        if (!place->last || (i && !places[i - 1].last) || !swift_edit_key(edit, field) || end > 255)
-            return 0;
-        step->need = (uint8_t)(end > step->need ? end : step->need);
-        step->own |= !place->address;
-        step->addressed |= place->address != 0;
-    }
-    return 1;
-}
-
-/* --- where the headers are, and which rows are odd ------------------------------ */
-
-/* Where the headers of each row are. Gives whether a row is odd: not all of them are there. */
-INLINE uint32_t find_headers(const rewrite_block *b, swift_rows *rows)
-{
-    const encap_layers *layers = b->rows.layers;
-    uint32_t odd = 0;
-    memset(rows->odd, 0, sizeof rows->odd);
-    for (uint32_t i = 0; i < b->program->step_count; i++) {
-        const uint16_t *offsets = &layers[0].offset[b->program->steps[i].slot];
-        const uint32_t need = b->program->steps[i].need;
-        uint8_t **at = rows->at[i];
-        EACH_ROW_OF(rows)
-        {
-            const uint32_t row = rows->row[m];
-            const uint32_t offset = offsets[row * (sizeof *layers / sizeof *offsets)];
-            const uint32_t gone = offset + need > b->rows.sizes[row];
-            at[m] = b->octets[row] + offset;
-            rows->odd[m] |= gone;
-            odd |= gone;
-        }
-    }
-    return odd;
-}
-
-INLINE uint32_t halves(uint32_t sum)
-{
-    return (sum & 0xffff) + (sum >> 16);
-}
-
-/* The same sum in 16 bits; 0 only if it is 0. */
-INLINE uint32_t fold_number(uint32_t sum)
-{
-    return halves(halves(sum));
-}
-
-/* A row is odd where its checksum is the sum of the pseudo header alone, or may be. */
-INLINE void compare_pseudo(uint32_t count, const uint32_t *restrict stored,
-                           const uint32_t *restrict lengths, const uint32_t *restrict sums,
-                           uint32_t protocol, uint32_t *restrict odd)
-{
-    EACH_LANE(count)
-    {
-        const uint32_t pseudo = fold_number(sums[m] + protocol + lengths[m]);
-        odd[m] = (pseudo == stored[m]) | (lengths[m] == 0);
-    }
-}
-
-INLINE void note_pseudo(const encap_program *program, swift_rows *rows, uint32_t number,
-                        const encap_cover *cover, int six, int udp)
-{
-    uint8_t *const *headers = rows->at[number];
-    uint8_t *const *networks = rows->at[program->steps[number].network_step];
-    uint32_t *sums = rows->old, *lengths = rows->made, *stored = rows->stored[number];
-    EACH_ROW_OF(rows)
-    {
-        const uint8_t *header = headers[m], *ip = networks[m];
-        uint32_t length = load_be16(udp ? header + 4 : ip + (six ? 4 : 2));
-        if (!udp && length)
-            length = (length - (uint32_t)(header - ip) + (six ? 40u : 0u)) & 0xffff;
-        lengths[m] = length;
-        uint64_t sum = 0;
-        for (uint32_t at = six ? 8 : 12; at < (six ? 40 : 20); at += 4)
-            sum += load_be32(ip + at);
-        sums[m] = halves((uint32_t)sum) + (uint32_t)(sum >> 32);
-        stored[m] = load_be16(header + cover->at);
-    }
-    compare_pseudo(rows->count, stored, lengths, sums, cover->protocol, rows->odd);
-    EACH_LANE(rows->count)
-    rows->summed[number][m] = cover->zero && !stored[m] ? 0 : ~0u;
-}
-
-/* GRE may have no checksum, and source routes of any length. */
-static void note_gre(const rewrite_block *b, swift_rows *rows, uint32_t number,
-                     const encap_cover *cover)
-{
-    EACH_ROW_OF(rows)
-    {
-        const uint32_t row = rows->row[m];
-        const uint8_t *header = rows->at[number][m], *frame = b->octets[row];
-        const uint64_t offset = (uint64_t)(header - frame), size = b->rows.sizes[row];
-        const uint64_t left = offset < size ? size - offset : 0;
-        const uint8_t *at = span(header, left, cover->at, cover->size);
-        rows->odd[m] = !left || (header[0] & 0x40);
-        rows->summed[number][m] = at && has_checksum(cover, header, left) ? ~0u : 0;
-        rows->stored[number][m] = at ? load_be16(at) : 0;
-    }
-}
-
-/* Loads the checksums of a step. Gives whether a row is odd. */
-INLINE uint32_t note_step(const rewrite_block *b, swift_rows *rows, uint32_t number)
-{
-    const encap_step *step = &b->program->steps[number];
-    const encap_cover *cover = &b->job->covers[step->kind];
-    const int rest = cover->covers == ENCAP_COVERS_REST;
-    if (cover->covers == ENCAP_COVERS_NOTHING)
-        return 0;
-    if (cover->optional) {
-        note_gre(b, rows, number, cover);
-    } else if (rest && cover->pseudo) {
-        const int six = b->program->steps[step->network_step].kind == ENCAP_IPV6;
-        if (step->kind == ENCAP_UDP && !six)
-            note_pseudo(b->program, rows, number, cover, 0, 1);
-        else if (step->kind == ENCAP_UDP)
-            note_pseudo(b->program, rows, number, cover, 1, 1);
-        else if (!six)
-            note_pseudo(b->program, rows, number, cover, 0, 0);
-        else
-            note_pseudo(b->program, rows, number, cover, 1, 0);
-    } else {
-        EACH_ROW_OF(rows) rows->stored[number][m] = load_be16(rows->at[number][m] + cover->at);
-        memset(rows->summed[number], 0xff, sizeof rows->summed[number]);
-        return 0;
-    }
-    uint32_t odd = 0;
-    EACH_ROW_OF(rows) odd |= rows->odd[m];
-    return odd;
-}
-
-/* Moves odd rows to the end of their group; gives where they begin. */
-static uint32_t put_apart(uint8_t *members, uint32_t begin, uint32_t end, const swift_rows *rows)
-{
-    EACH_ROW_OF(rows) members[rows->odd[m] ? --end : begin++] = rows->row[m];
-    return end;
-}
-
-/* Fills *rows with the common rows of a group, and moves the odd ones to the group's end; gives
- * where those begin. */
-INLINE uint32_t take_common(rewrite_block *b, const path_group *group, swift_rows *rows)
-{
-    uint32_t end = group->end;
-    for (;;) {
-        rows->count = end - group->begin;
-        memcpy(rows->row, b->rows.members + group->begin, rows->count);
-        uint32_t odd = find_headers(b, rows);
-        for (uint32_t i = 0; i < b->program->step_count && !odd; i++)
-            odd = note_step(b, rows, i);
-        if (LIKELY(!odd))
-            return end;
-        /* Each turn takes rows away, so there is a last one. */
-        end = put_apart(b->rows.members, group->begin, end, rows);
-    }
-}
+/* Swift programs carried out: edits, then checksums, each a few loops over rows of one path. */
 
 /* --- edits ------------------------------------------------------------------------- */
 
-/* What an edit makes of numbers; sums get what it changed, times 2^lift. Gives how many rows it
- * changed. */
-INLINE uint32_t make_numbers(uint32_t count, const uint32_t *restrict old, uint32_t *restrict made,
-                             uint32_t *restrict sums, uint32_t mask, uint32_t shift, uint32_t lift)
+/* `width` octets as they lie in memory. */
+INLINE uint64_t load_raw(const uint8_t *at, uint32_t width)
 {
+    return load_native(at, width);
+}
+
+INLINE void store_raw(uint8_t *at, uint64_t value, uint32_t width)
+{
+    store_native(at, value, width);
+}
+
+/* A number as `width` octets of the header. */
+INLINE uint32_t as_octets(uint32_t number, uint32_t width)
+{
+    return width == 4 ? big32(number) : width == 2 ? big16((uint16_t)number) : number;
+}
+
+/* What an edit makes of numbers of up to 4 octets, whose first is `lift` bits up in its word; sums
+ * get what it changed. Gives how many rows it changed. */
+INLINE uint32_t make_numbers(uint32_t count, const uint64_t *restrict old,
+                             const uint32_t *restrict given, uint64_t *restrict made,
+                             uint32_t *restrict sums, uint32_t mask, uint32_t shift, uint32_t lift,
+                             uint32_t width)
+{
+    const uint32_t octets = as_octets(mask, width);
     uint32_t changed = 0;
     EACH_LANE(count)
     {
-        const uint32_t was = old[m], now = (was & ~mask) | (made[m] << shift & mask);
+        const uint32_t was = (uint32_t)old[m];
+        const uint32_t now = (was & ~octets) | (as_octets(given[m] << shift, width) & octets);
         changed += (now != was) & (m < count);
         made[m] = now;
         /* Where less than 32 bits count the others are equal, and add nothing. */
@@ -236,26 +41,64 @@ INLINE uint32_t make_numbers(uint32_t count, const uint32_t *restrict old, uint3
 }
 
 /* Numbers: `width` octets of the header hold one of `size` octets. */
-INLINE uint32_t swift_numbers(swift_rows *rows, uint8_t *const *headers, const encap_field *field,
+INLINE uint32_t swift_numbers(swift_rows *rows, const uint32_t *offset, const encap_field *field,
                               const uint8_t *values, uint64_t stride, uint32_t *sums,
                               uint32_t width, uint32_t size)
 {
-    const uint32_t at = field->at, odd = at & 1;
-    uint32_t *old = rows->old, *made = rows->made;
+    const uint32_t at = field->at, odd = (at & 1) != (width == 1 && big16(1) == 1);
+    uint32_t *given = rows->given[0];
     EACH_ROW_OF(rows)
     {
-        old[m] = (uint32_t)load_wide(headers[m] + at, width);
-        made[m] = (uint32_t)load_native(values + rows->row[m] * stride, size);
+        rows->old[m] = load_raw(rows->from[m] + offset[m] + at, width);
+        given[m] = (uint32_t)load_native(values + rows->row[m] * stride, size);
     }
     const uint32_t changed =
-        make_numbers(rows->count, old, made, sums, (uint32_t)(field->mask << field->shift),
-                     field->shift, (width == 1) != odd ? 8 : 0);
-    EACH_ROW_OF(rows) store_wide(headers[m] + at, made[m], width);
+        make_numbers(rows->count, rows->old, given, rows->made, sums,
+                     (uint32_t)(field->mask << field->shift), field->shift, odd ? 8 : 0, width);
+    EACH_ROW_OF(rows) store_raw(rows->to[m] + offset[m] + at, rows->made[m], width);
     return changed;
 }
 
+/* Two whole numbers of 4 octets side by side, at an even place. */
+INLINE void make_pairs(uint32_t count, const uint64_t *restrict old, const uint32_t *restrict left,
+                       const uint32_t *restrict right, uint64_t *restrict made,
+                       uint32_t *restrict sums, uint32_t changed[2])
+{
+    uint32_t first = 0, second = 0;
+    EACH_LANE(count)
+    {
+        const uint64_t was = old[m], a = big32(left[m]), b = big32(right[m]);
+        const uint64_t now = big16(1) == 1 ? a << 32 | b : b << 32 | a;
+        const uint64_t other = now ^ was;
+        first += ((uint32_t)other != 0) & (m < count);
+        second += (other >> 32 != 0) & (m < count);
+        made[m] = now;
+        sums[m] += quarters(now) + quarters(~was);
+    }
+    changed[big16(1) == 1] = first;
+    changed[big16(1) != 1] = second;
+}
+
+INLINE void swift_pairs(swift_rows *rows, const uint32_t *offset, uint32_t at,
+                        const uint8_t *const values[2], const uint64_t strides[2], uint32_t *sums,
+                        uint32_t changed[2])
+{
+    const uint8_t *left = values[0], *right = values[1];
+    const uint64_t step = strides[0], other = strides[1];
+    uint32_t *a = rows->given[0], *b = rows->given[1];
+    EACH_ROW_OF(rows)
+    {
+        const uint64_t row = rows->row[m];
+        rows->old[m] = load_raw(rows->from[m] + offset[m] + at, 8);
+        a[m] = (uint32_t)load_native(left + row * step, 4);
+        b[m] = (uint32_t)load_native(right + row * other, 4);
+    }
+    make_pairs(rows->count, rows->old, a, b, rows->made, sums, changed);
+    EACH_ROW_OF(rows) store_raw(rows->to[m] + offset[m] + at, rows->made[m], 8);
+}
+
 /* Addresses, an even number of octets at an even place, from the end of each value. */
-INLINE uint32_t swift_octets(const swift_rows *rows, uint8_t *const *headers,
+INLINE uint32_t swift_octets(const swift_rows *rows, const uint32_t *offset,
                              const encap_field *field, const uint8_t *values, uint64_t stride,
                              uint32_t *sums, uint32_t width)
 {
@@ -263,15 +106,15 @@ INLINE uint32_t swift_octets(const swift_rows *rows, uint8_t *const *headers,
     uint32_t changed = 0;
     EACH_ROW_OF(rows)
     {
-        uint8_t *to = headers[m] + at;
+        const uint8_t *from = rows->from[m] + offset[m] + at;
         const uint8_t *value = values + rows->row[m] * stride;
         uint32_t sum = 0, other = 0;
         for (uint32_t i = 0; i < width; i += 2) {
-            const uint32_t made = load_be16(value + i), old = load_be16(to + i);
+            const uint32_t made = (uint32_t)words_16(value + i), old = (uint32_t)words_16(from + i);
             sum += made + (old ^ 0xffff);
             other |= made ^ old;
         }
-        memcpy(to, value, width);
+        memcpy(rows->to[m] + offset[m] + at, value, width);
         changed += other != 0;
         sums[m] += sum;
     }
@@ -284,45 +127,79 @@ INLINE uint32_t make_swift_edit(const rewrite_block *b, swift_rows *rows, const 
     const encap_field *field = &edit->column.fields[place->field];
     const uint64_t stride = edit->stride;
     const uint8_t *values = edit->values + b->first * stride;
-    uint8_t *const *headers = rows->at[place->step];
+    const uint32_t *offset = rows->offset[place->step];
     uint32_t *sums = place->address ? rows->pseudo[place->step] : rows->own[place->step];
     const uint32_t key = swift_edit_key(edit, field);
     if (key > 0x1000)
         values += edit->column.size - field->width;
     switch (key) {
     case 0x11:
-        return swift_numbers(rows, headers, field, values, stride, sums, 1, 1);
+        return swift_numbers(rows, offset, field, values, stride, sums, 1, 1);
     case 0x21:
-        return swift_numbers(rows, headers, field, values, stride, sums, 2, 1);
+        return swift_numbers(rows, offset, field, values, stride, sums, 2, 1);
     case 0x22:
-        return swift_numbers(rows, headers, field, values, stride, sums, 2, 2);
+        return swift_numbers(rows, offset, field, values, stride, sums, 2, 2);
     case 0x41:
-        return swift_numbers(rows, headers, field, values, stride, sums, 4, 1);
+        return swift_numbers(rows, offset, field, values, stride, sums, 4, 1);
     case 0x42:
-        return swift_numbers(rows, headers, field, values, stride, sums, 4, 2);
+        return swift_numbers(rows, offset, field, values, stride, sums, 4, 2);
     case 0x44:
-        return swift_numbers(rows, headers, field, values, stride, sums, 4, 4);
+        return swift_numbers(rows, offset, field, values, stride, sums, 4, 4);
     case 0x1004:
-        return swift_octets(rows, headers, field, values, stride, sums, 4);
+        return swift_octets(rows, offset, field, values, stride, sums, 4);
     case 0x1006:
-        return swift_octets(rows, headers, field, values, stride, sums, 6);
+        return swift_octets(rows, offset, field, values, stride, sums, 6);
     default:
-        return swift_octets(rows, headers, field, values, stride, sums, 16);
+        return swift_octets(rows, offset, field, values, stride, sums, 16);
     }
+}
+
+/* True where an edit and the next one set whole numbers of 4 octets, side by side in one header. */
+INLINE int is_pair(const encap_rewriting *job, const encap_place *place)
+{
+    const encap_edit *left = &job->edits[place->edit], *right = &job->edits[place[1].edit];
+    if (place[1].slot != place->slot || !place->address != !place[1].address)
+        return 0;
+    const encap_field *from = &left->column.fields[place->field];
+    const encap_field *to = &right->column.fields[place[1].field];
+    return swift_edit_key(left, from) == 0x44 && swift_edit_key(right, to) == 0x44 &&
+           from->mask == 0xffffffff && to->mask == 0xffffffff && from->at + 4 == to->at &&
+           !(from->at & 1);
+}
+
+INLINE void make_pair(const rewrite_block *b, swift_rows *rows, const encap_place *place,
+                      uint32_t changed[2])
+{
+    const encap_edit *edit = &b->job->edits[place->edit], *next = &b->job->edits[place[1].edit];
+    const uint8_t *const values[2] = {edit->values + b->first * edit->stride,
+                                      next->values + b->first * next->stride};
+    const uint64_t strides[2] = {edit->stride, next->stride};
+    swift_pairs(rows, rows->offset[place->step], edit->column.fields[place->field].at, values,
+                strides, place->address ? rows->pseudo[place->step] : rows->own[place->step],
+                changed);
 }
 
 INLINE void make_swift_edits(const rewrite_block *b, swift_rows *rows, uint64_t *outcomes)
 {
-    for (uint32_t i = 0; i < b->program->place_count; i++) {
-        const encap_place *place = &b->places[i];
-        uint64_t *mine = outcomes + (uint64_t)place->edit * ENCAP_OUTCOMES;
+    const encap_place *end = b->places + b->program->place_count;
+    for (const encap_place *place = b->places; place < end;) {
+        uint32_t changed[2], count = 1;
         if (place->slot == NO_SLOT) {
-            mine[ENCAP_ABSENT] += rows->count;
+            outcomes[(uint64_t)place->edit * ENCAP_OUTCOMES + ENCAP_ABSENT] += rows->count;
+            place++;
             continue;
         }
-        const uint32_t changed = make_swift_edit(b, rows, place);
-        mine[ENCAP_CHANGED] += changed;
-        mine[ENCAP_SAME] += rows->count - changed;
+        if (place + 1 < end && is_pair(b->job, place)) {
+            make_pair(b, rows, place, changed);
+            count = 2;
+        } else {
+            changed[0] = make_swift_edit(b, rows, place);
+        }
+        for (uint32_t i = 0; i < count; i++, place++) {
+            uint64_t *mine = outcomes + (uint64_t)place->edit * ENCAP_OUTCOMES;
+            mine[ENCAP_CHANGED] += changed[i];
+            mine[ENCAP_SAME] += rows->count - changed[i];
+        }
     }
 }
 
@@ -337,13 +214,12 @@ INLINE void move_sums(uint32_t count, uint32_t *restrict stored, const uint32_t 
 {
     EACH_LANE(count)
     {
-        const uint32_t inside = carry[m] + own[m], change = fold_number(inside + pseudo[m]);
-        uint32_t made = fold_number((stored[m] ^ 0xffff) + change) ^ 0xffff;
+        const uint32_t inside = carry[m] + own[m], change = fold_word(inside + pseudo[m]);
+        uint32_t made = fold_word((stored[m] ^ 0xffff) + change) ^ 0xffff;
         made = made ? made : zero;
         const uint32_t moves = summed[m] & (change && change != 0xffff ? ~0u : 0);
         stored[m] = (made & moves) | (stored[m] & ~moves);
-        carry[m] =
-            ((fold_number(pseudo[m]) ^ 0xffff) & summed[m]) | (fold_number(inside) & ~summed[m]);
+        carry[m] = ((fold_word(pseudo[m]) ^ 0xffff) & summed[m]) | (fold_word(inside) & ~summed[m]);
     }
 }
 
@@ -357,8 +233,7 @@ INLINE void carry_swift_rest(const rewrite_block *b, swift_rows *rows, uint32_t 
     const encap_cover *cover = &b->job->covers[step->kind];
     const uint32_t *own = step->own ? rows->own[number] : NO_CHANGE, *pseudo = NO_CHANGE;
     const uint32_t *stored = rows->stored[number], *summed = rows->summed[number];
-    uint8_t *const *headers = rows->at[number];
-    const uint32_t at = cover->at;
+    const uint32_t *offset = rows->offset[number], at = cover->at;
     if (cover->pseudo && b->program->steps[step->network_step].addressed)
         pseudo = rows->pseudo[step->network_step];
     move_sums(rows->count, rows->stored[number], summed, own, pseudo, rows->carry, cover->zero);
@@ -366,10 +241,10 @@ INLINE void carry_swift_rest(const rewrite_block *b, swift_rows *rows, uint32_t 
         EACH_ROW_OF(rows)
         {
             if (summed[m])
-                store_wide(headers[m] + at, stored[m], 2);
+                store_raw(rows->to[m] + offset[m] + at, stored[m], 2);
         }
     else
-        EACH_ROW_OF(rows) store_wide(headers[m] + at, stored[m], 2);
+        EACH_ROW_OF(rows) store_raw(rows->to[m] + offset[m] + at, stored[m], 2);
 }
 
 /* IPv4: whatever changed in the header is made up for by its own checksum. */
@@ -382,8 +257,9 @@ INLINE void carry_swift_header(const rewrite_block *b, swift_rows *rows, uint32_
     uint32_t alone[REWRITE_ROWS] = {0};
     move_sums(rows->count, rows->stored[number], rows->summed[number], own, pseudo, alone,
               cover->zero);
-    EACH_ROW_OF(rows)
-    store_wide(rows->at[number][m] + cover->at, rows->stored[number][m], 2);
+    const uint32_t *stored = rows->stored[number], *offset = rows->offset[number];
+    const uint32_t at = cover->at;
+    EACH_ROW_OF(rows) store_raw(rows->to[m] + offset[m] + at, stored[m], 2);
 }
 
 INLINE void carry_swift(const rewrite_block *b, swift_rows *rows)
@@ -398,8 +274,8 @@ INLINE void carry_swift(const rewrite_block *b, swift_rows *rows)
             carry_swift_header(b, rows, i);
         else if (step->own || step->addressed)
             EACH_LANE(rows->count)
-        rows->carry[m] = fold_number(rows->carry[m] + (step->own ? rows->own[i][m] : 0) +
-                                     (step->addressed ? rows->pseudo[i][m] : 0));
+        rows->carry[m] = fold_word(rows->carry[m] + (step->own ? rows->own[i][m] : 0) +
+                                   (step->addressed ? rows->pseudo[i][m] : 0));
     }
 }
 
