@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,15 @@ import numpy.typing as npt
 from encap import arrays
 from encap._lib import ffi, pointer
 from encap.errors import FieldError
-from encap.fields import Checksum
+from encap.fields import MAC, Checksum
 from encap.rewrite.mappings import Table, is_network, set_network, tabulate
 from encap.rewrite.targets import MAPPED, Member, Target, Unfit, find_target
 
 __all__ = ["Change", "compile_change"]
 
 Octets = npt.NDArray[np.uint8]
+CONSTANTS = (int, str, bytes, MAC, IPv4Address, IPv6Address, IPv4Network, IPv6Network)
+"""Types of values that stay what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,19 @@ def compile_change(text: str, value: Any, rows: int) -> Change:
         return _column(target, _listed(target, value), rows)
     if isinstance(value, np.ndarray):
         value = value.item()
+    if isinstance(value, CONSTANTS):
+        return _kept_constant(text, value)
+    return _constant(target, value)
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _kept_constant(text: str, value: Any) -> Change:
+    """The same one as before: batch after batch of a file is asked to become it."""
+    return _constant(find_target(text), value)
+
+
+def _constant(target: Target, value: Any) -> Change:
+    """One value, or one network, for all packets."""
     if is_network(value) and target.address_bits:
         table, members = set_network(target, value)
         return Change(target, members, table=table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from operator import index
 from typing import Any, NamedTuple
@@ -161,18 +162,22 @@ class Target:
 
     def spec_of(self, members: Iterable[Member]) -> Any:
         """The core's `encap_column`, by value, with the fields of these members alone."""
-        wanted = sum({member.bit for member in members})
-        spec = field_column(self.name).spec
-        kept = [
-            spec.fields[i] for i in range(spec.field_count) if wanted >> spec.fields[i].kind & 1
-        ]
-        # Those kept move to the front: none is written over before it was read.
-        for place, one in enumerate(kept):
-            spec.fields[place] = one
-        spec.field_count = len(kept)
-        return spec[0]
+        return _spec(self.text, sum({member.bit for member in members}))[0]
 
 
+@lru_cache(maxsize=1024)
+def _spec(text: str, kinds: int) -> Any:
+    """The core's `encap_column` of a name, with the fields of headers of these kinds alone."""
+    spec = field_column(parse_name(text, every=True)).spec
+    kept = [spec.fields[i] for i in range(spec.field_count) if kinds >> spec.fields[i].kind & 1]
+    # Those kept move to the front: none is written over before it was read.
+    for place, one in enumerate(kept):
+        spec.fields[place] = one
+    spec.field_count = len(kept)
+    return spec
+
+
+@lru_cache(maxsize=1024)
 def find_target(text: str) -> Target:
     """The fields that a name stands for. FieldError when it names none that can be set."""
     name = parse_name(text, every=True)
