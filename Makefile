@@ -135,7 +135,7 @@ CLANG ?= $(firstword $(foreach name,clang $(foreach n,22 21 20 19 18 17 16 15 14
 	$(shell echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' \
 	| $(name) -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null && echo $(name))))
 
-build/fuzz/fuzz_core: fuzz/fuzz_core.c $(CORE)
+build/fuzz/fuzz_core: fuzz/fuzz_core.c $(wildcard fuzz/*.h) $(CORE)
 	@mkdir -p $(@D)/corpus
 	@test -n "$(CLANG)" || { \
 		echo "No clang with libFuzzer was found (Debian: apt-get install clang libclang-rt-14-dev)"; \

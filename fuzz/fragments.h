@@ -3,25 +3,6 @@
 
 #define MOST_FRAGMENTS 40
 
-static encap_cover covers_of[ENCAP_KINDS];
-
-static const encap_cover *make_covers(void)
-{
-    covers_of[ENCAP_IPV4] = (encap_cover){.covers = ENCAP_COVERS_HEADER, .at = 10, .size = 2};
-    covers_of[ENCAP_UDP] = (encap_cover){.covers = ENCAP_COVERS_REST,
-                                         .at = 6,
-                                         .size = 2,
-                                         .zero = 0xffff,
-                                         .pseudo = 1,
-                                         .protocol = 17};
-    covers_of[ENCAP_GRE] = (encap_cover){.covers = ENCAP_COVERS_REST,
-                                         .at = 4,
-                                         .size = 2,
-                                         .optional = 1,
-                                         .there = {.mask = 0x8000, .value = 0x8000}};
-    return covers_of;
-}
-
 /* Appends an IP header whose datagram has `size` octets behind it; gives the end. */
 static size_t put_ip(uint8_t *to, uint32_t six, uint32_t protocol, size_t size)
 {

@@ -536,6 +536,7 @@ static void fuzz_options(input *in)
 }
 
 #include "build.h"
+#include "covers.h"
 #include "flow.h"
 #include "fragments.h"
 #include "kept.h"
