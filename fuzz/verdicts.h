@@ -2,32 +2,7 @@
  * walk in passing finds what find_reaches does, and a repair leaves nothing that could be repaired
  * and touches no octet but those of checksums. */
 
-static encap_cover all_covers[ENCAP_KINDS];
-
-static void make_covers(void)
-{
-    all_covers[ENCAP_IPV4] = (encap_cover){.covers = ENCAP_COVERS_HEADER, .at = 10, .size = 2};
-    all_covers[ENCAP_ICMP] = (encap_cover){.covers = ENCAP_COVERS_REST, .at = 2, .size = 2};
-    all_covers[ENCAP_IGMP] = all_covers[ENCAP_ICMP];
-    all_covers[ENCAP_ICMPV6] = all_covers[ENCAP_ICMP];
-    all_covers[ENCAP_ICMPV6].pseudo = 1;
-    all_covers[ENCAP_ICMPV6].protocol = 58;
-    all_covers[ENCAP_TCP] =
-        (encap_cover){.covers = ENCAP_COVERS_REST, .at = 16, .size = 2, .pseudo = 1, .protocol = 6};
-    all_covers[ENCAP_UDP] = (encap_cover){.covers = ENCAP_COVERS_REST,
-                                          .at = 6,
-                                          .size = 2,
-                                          .pseudo = 1,
-                                          .protocol = 17,
-                                          .zero = 0xffff};
-    all_covers[ENCAP_SCTP] =
-        (encap_cover){.covers = ENCAP_COVERS_REST, .algorithm = ENCAP_CRC32C, .at = 8, .size = 4};
-    all_covers[ENCAP_GRE] = (encap_cover){.covers = ENCAP_COVERS_REST,
-                                          .at = 4,
-                                          .size = 2,
-                                          .optional = 1,
-                                          .there = {.mask = 0x8000, .value = 0x8000}};
-}
+static const encap_cover *all_covers;
 
 typedef struct worth {
     walked found;
@@ -58,10 +33,14 @@ static void check_reaches(const encap_batch *batch, uint64_t row)
     if (noted.odd)
         return;
     find_reaches(alone.data, (uint32_t)alone.size, alone.wire_lengths[0], &layers, reaches);
+    uint8_t network = NO_SLOT;
     for (uint32_t slot = 0; slot < layers.count; slot++) {
+        const uint8_t in_front = network;
+        if (layers.kind[slot] == ENCAP_IPV4 || layers.kind[slot] == ENCAP_IPV6)
+            network = (uint8_t)slot;
         if (all_covers[layers.kind[slot]].covers != ENCAP_COVERS_REST)
             continue;
-        const reach plain = plain_reach(&layers, &noted, slot), *close = &reaches[slot];
+        const reach plain = plain_reach(&layers, &noted, slot, in_front), *close = &reaches[slot];
         HOLDS(plain.end == close->end && plain.length == close->length);
         HOLDS(plain.network == close->network && plain.flags == close->flags);
     }
@@ -150,8 +129,7 @@ static void fuzz_verdicts(input *in)
     const uint32_t wanted = wishes[take(in, 1) % 3];
     const encap_batch batch = make_batch(in);
     worth first = {0};
-    if (!all_covers[ENCAP_IPV4].covers)
-        make_covers();
+    all_covers = make_covers();
     EVERY_VARIANT(i)
     {
         worth made = judge_all(&batch, capacity, i * batch.count / 3);
