@@ -51,13 +51,18 @@ typedef struct rewritten {
     uint8_t *octets;
     uint64_t outcomes[MOST_EDITS * ENCAP_OUTCOMES];
     uint64_t lefts[ENCAP_LEFTS];
+    uint8_t matched[MOST_EDITS * MOST_PAIRS];
 } rewritten;
 
 /* `from` copied to where `batch` has its rows and rewritten there; without it, in its place. */
-static rewritten rewrite_all(const encap_batch *from, encap_batch batch, const encap_rewriting *job,
-                             uint32_t capacity)
+static rewritten rewrite_all(const encap_batch *from, encap_batch batch,
+                             const encap_rewriting *given, uint32_t capacity)
 {
     rewritten made = {0};
+    encap_rewriting with = *given;
+    const encap_rewriting *job = &with;
+    if (with.matched_count)
+        with.matched = copied(made.matched, (size_t)with.matched_count); /* no octet more */
     encap_paths paths = make_paths(capacity);
     encap_program *programs = keep((capacity + 1) * sizeof *programs);
     encap_place *places = keep((size_t)(capacity + 1) * job->room * sizeof *places);
@@ -74,6 +79,8 @@ static rewritten rewrite_all(const encap_batch *from, encap_batch batch, const e
                          made.octets, made.outcomes, made.lefts));
     HOLDS(encap_rewrite(from, &batch, &rules, 0, batch.count + 1, job, &paths, programs, places,
                         made.octets, made.outcomes, made.lefts));
+    if (with.matched_count)
+        memcpy(made.matched, with.matched, (size_t)with.matched_count);
     return made;
 }
 
@@ -113,6 +120,7 @@ static void fuzz_rewrite(input *in)
     job.edit_count = (uint32_t)take(in, 1) % (MOST_EDITS + 1);
     job.checksums = (uint32_t)take(in, 1) % 3;
     job.room = (uint32_t)take(in, 1) % (MOST_EDITS * 16 + 1);
+    job.matched_count = take(in, 1) % (MOST_EDITS * MOST_PAIRS + 1);
     const uint32_t size = (uint32_t)take(in, 1); /* of what describes the edits */
     input described = {in->at, in->left < size ? in->left : size};
     in->at += described.left;
@@ -120,6 +128,8 @@ static void fuzz_rewrite(input *in)
     const encap_batch batch = make_batch(in), target = make_target(&batch);
     for (uint32_t i = 0; i < job.edit_count; i++)
         edits[i] = make_edit(&described, &batch);
+    for (uint32_t i = 0; i < job.edit_count; i++)
+        edits[i].matched_at = i ? edits[i - 1].matched_at + edits[i - 1].mapped_count : 0;
     rewritten first = {0}, copy = {0};
     EVERY_VARIANT(i)
     {
@@ -132,6 +142,8 @@ static void fuzz_rewrite(input *in)
         HOLDS(!memcmp(made.octets, first.octets, (size_t)batch.size));
         HOLDS(!memcmp(made.outcomes, first.outcomes, sizeof made.outcomes));
         HOLDS(!memcmp(made.lefts, first.lefts, sizeof made.lefts));
+        HOLDS(!memcmp(made.matched, first.matched, sizeof made.matched));
+        HOLDS(!memcmp(other.matched, copy.matched, sizeof other.matched));
         HOLDS(!memcmp(other.octets, copy.octets, (size_t)target.size));
     }
     check_outside(&batch, first.octets);

@@ -133,6 +133,22 @@ def test_dry_run(rewrite: Command, tmp_path: Path) -> None:
     assert changed > 0
 
 
+def test_pairs_that_matched_nothing(rewrite: Command, tmp_path: Path) -> None:
+    """In any batch of the file: with it they are many, and each matches something else."""
+    packets = encap.read(OVERLAY)
+    encap.write(tmp_path / "in.pcap", encap.Packets.concat([packets] * 60))
+    words = ("--set", "vxlan.vni=7:8,43:1,42:2,9:9", "--set", "ip.src=10.0.0.0/16:10.9.0.0/16")
+    for where in ((tmp_path / "out.pcap",), ("-n", "--differences", "0")):
+        status, _, err = rewrite(tmp_path / "in.pcap", *where, *words)
+        assert status == 0
+        (line,) = (line for line in err.splitlines() if "vxlan.vni" in line)
+        assert line.endswith("; matched nothing: 2 of 4 pairs (7, 9)")
+        assert err.count("matched nothing") == 1
+    many = ",".join(f"{number}:1" for number in range(100, 112))
+    _, _, err = rewrite(OVERLAY, "-n", "--differences", "0", "--set", f"vxlan.vni={many}")
+    assert err.endswith("; matched nothing: 12 of 12 pairs (100, 101, 102, 103, 104, ...)\n")
+
+
 def test_dry_run_of_frames_that_grow(rewrite: Command) -> None:
     _, out, err = rewrite(OVERLAY, "--dry-run", "--push-vlan", "5:1:0x88a8", "--differences", "1")
     assert out.splitlines() == [

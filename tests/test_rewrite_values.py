@@ -111,13 +111,13 @@ def test_the_longest_prefix_counts(packets: Packets) -> None:
         "10.0.0.0/8": "11.0.0.0/8",
         "10.1.0.0/16": IPv4Network("12.0.0.0/16"),
         IPv4Network("10.1.2.3/32"): "13.0.0.1",
-        "0.0.0.0/0": "99.0.0.0/8",
+        "128.0.0.0/1": "0.0.0.0/1",
     }
     made = packets.rewrite({"ipv4[*].src": mapping})
     assert column(made, "inner.ipv4.src")[:2] == [
-        int(IPv4Address("13.0.0.1")), int(IPv4Address("99.16.0.9")),
+        int(IPv4Address("13.0.0.1")), int(IPv4Address("44.16.0.9")),
     ]  # fmt: skip
-    assert column(made, "outer.ipv4.src")[0] == int(IPv4Address("99.0.2.1"))
+    assert column(made, "outer.ipv4.src")[0] == int(IPv4Address("64.0.2.1"))
 
 
 def test_both_families_in_one_mapping(packets: Packets) -> None:
@@ -138,6 +138,50 @@ def test_an_address_of_one_family_leaves_the_other_alone(packets: Packets) -> No
     assert done.outcomes["ip.dst"] == Outcome(0, 1, 0, 3)
 
 
+def test_a_network_becomes_one_address(packets: Packets) -> None:
+    """When that is what is said: a network of another length is refused."""
+    made = packets.rewrite({"ip[-1].src": {"10.0.0.0/8": "11.0.0.1", "172.16.0.9": "1.1.1.1/32"}})
+    assert column(made, "inner.ipv4.src")[:3] == [0x0B000001, 0x01010101, 0x0B000001]
+    with pytest.raises(FieldError, match=r"'11.1.0.0/16': 10.0.0.0/8 is no network of that length"):
+        packets.rewrite({"ipv4.src": {"10.0.0.0/8": "11.1.0.0/16"}})
+
+
+def test_what_of_a_mapping_matched_nothing(packets: Packets) -> None:
+    done = apply(
+        packets, {"vxlan.vni": {44: 1, 43: 2, 7: 42, 42: 42}, "ip.ttl": 5, "tcp.sport": {}}
+    )
+    assert done.unused == {"vxlan.vni": (44, 7), "tcp.sport": ()}
+    networks = {"10.1.0.0/16": "10.2.0.0/16", "10.1.2.3": "10.1.2.4", "9.0.0.0/8": "8.0.0.0/8"}
+    done = apply(packets, {"ip[*].src": networks, "gre.key": {1: 2}, "eth.src": {A: B}})
+    assert done.unused == {
+        "ip[*].src": ("10.1.0.0/16", "9.0.0.0/8"), "gre.key": (1,), "eth.src": (),
+    }  # fmt: skip
+    assert apply(packets[:0], {"vxlan.vni": {1: 2}}).unused == {"vxlan.vni": (1,)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"vxlan.vni": {1 << 24: 1}},
+         "vxlan.vni is never 16777216, which is to become 1: vxlan.vni holds 0 to 16777215"),
+        ({"vxlan.vni": {1: 1 << 24}},
+         "vxlan.vni cannot become 16777216: vxlan.vni holds 0 to 16777215"),
+        ({"inner.ipv4.src": {"10.0.0.300": "10.0.0.1"}},
+         ("inner.ipv4.src is never '10.0.0.300', which is to become '10.0.0.1':"
+         " '10.0.0.300' is no IPv4 address")),
+        ({"inner.ipv4.src": "x"}, "inner.ipv4.src cannot become 'x': 'x' is no IPv4 address"),
+        ({"ipv4.src": {"10.0.0.1/8": "10.0.0.0/8"}},
+         ("ipv4.src is never '10.0.0.1/8', which is to become '10.0.0.0/8':"
+         " 10.0.0.1/8 has host bits set")),
+    ],
+)  # fmt: skip
+def test_errors_name_field_and_value(packets: Packets, changes: Any, said: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        packets.rewrite(changes)
+    assert str(caught.value) == said
+    assert caught.value.field == next(iter(changes))
+
+
 def test_values_by_value(packets: Packets) -> None:
     done = apply(packets, {"vxlan.vni": {42: 43, 43: 42, 7: 8}})
     assert column(done.packets, "vxlan.vni") == [43, 42, 0, 0]
@@ -152,12 +196,20 @@ def test_changes_are_made_in_order(packets: Packets) -> None:
 
 
 ADDRESSES = st.integers(0, 2**32 - 1).map(IPv4Address)
-NETWORKS = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(
-    lambda pair: ip_network((pair[0] >> (32 - pair[1]) << (32 - pair[1]), pair[1]))
+
+
+def network(bits: int, number: int) -> Any:
+    """The network of so many bits that an address is in."""
+    return ip_network((number >> (32 - bits) << (32 - bits), bits))
+
+
+NUMBERS = st.integers(0, 2**32 - 1)
+NETWORKS = st.lists(st.tuples(st.integers(0, 32), NUMBERS, NUMBERS), max_size=6).map(
+    lambda drawn: {network(bits, old): network(bits, new) for bits, old, new in drawn}
 )
 
 
-@given(st.dictionaries(NETWORKS, NETWORKS, max_size=6), st.lists(ADDRESSES, min_size=1))
+@given(NETWORKS, st.lists(ADDRESSES, min_size=1))
 def test_mappings_of_networks(mapping: dict[Any, Any], addresses: list[IPv4Address]) -> None:
     frames = [bytes(IPv4(src=str(address), dst="1.2.3.4") / b"") for address in addresses]
     packets = Packets.from_frames(frames, linktypes=101)
@@ -209,6 +261,11 @@ REFUSED = [
     ({"ip.src": 5}, TypeError), ({"ip.src": {"10.0.0.0/8": "fd00::/8"}}, FieldError),
     ({"ip.src": np.zeros((4, 4), np.uint8)}, FieldError), ({"ip.src": "1.2.3"}, FieldError),
     ({"ipv4.src": {"10.0.0.1": 1, "10.0.0.1/32": 2}}, FieldError),
+    ({"ipv4.src": {"10.0.0.0/8": "10.1.0.0/16"}}, FieldError),
+    ({"ip.src": {"10.1.0.0/16": "11.0.0.0/8"}}, FieldError),
+    ({"ip.src": {"::/0": "fd00::/8"}}, FieldError),
+    ({"ip.src": {"10.0.0.0/8": "10.1.2.3/32"}}, FieldError),
+    ({"ip.src": {"10.0.0.1": "10.1.0.0/16"}}, FieldError),
     ({"eth.src": np.zeros((4, 5), np.uint8)}, FieldError), ({"eth.src": "nonsense"}, FieldError),
     ({"eth.src": "02:00:00:00:00:00/24"}, FieldError),
     ({"nothing.src": 1}, FieldError), ({"ipv4.nothing": 1}, FieldError), ({"ipv4": 1}, FieldError),
@@ -290,7 +347,7 @@ def test_names_with_every_are_for_rewriting(packets: Packets) -> None:
 
 def test_in_place() -> None:
     packets = stacks.random_packets(300, 8)
-    changes = {"ipv4[*].ttl": 1, "eth.dst": B, "inner.ip.dst": {"::/0": "2001::/16"}}
+    changes = {"ipv4[*].ttl": 1, "eth.dst": B, "inner.ip.dst": {"fd00::/16": "2001::/16"}}
     data = np.array(packets.data)
     mine = Packets(data, packets.starts, packets.lengths, linktypes=packets.linktypes)
     made = mine.rewrite(changes, out="in place")
@@ -361,6 +418,7 @@ def test_threads(threads: int) -> None:
     alone, made = (apply(packets, changes, threads=count) for count in (1, threads))
     assert made.packets.equals(alone.packets)
     assert made.outcomes == alone.outcomes
+    assert made.unused == alone.unused
     assert made.packets.left_out == alone.packets.left_out
 
 
@@ -368,7 +426,7 @@ def test_threads(threads: int) -> None:
 @pytest.mark.parametrize("mode", ["update", "recompute", "keep"])
 def test_variants(name: str, mode: str) -> None:
     packets = stacks.random_packets(800, 12)
-    changes = {"ip[*].src": {"::/0": "2001::/16", "0.0.0.0/1": "10.0.0.0/8"}, "l4.sport": 7,
+    changes = {"ip[*].src": {"::/1": "8000::/1", "0.0.0.0/1": "128.0.0.0/1"}, "l4.sport": 7,
                "ipv4.dst": "1.2.3.4", "ipv4[-1].id": 5, "eth.src": B}  # fmt: skip
     with encap.implementation("generic"):
         expected = packets.rewrite(changes, mode)

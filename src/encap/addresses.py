@@ -68,7 +68,8 @@ Octets: TypeAlias = bytes | bytearray | memoryview
 
 
 def _refused(layer: str, field: str, value: object, what: str) -> FieldError:
-    where = f"{layer}.{field}: " if field else ""
+    where = ".".join(filter(None, (layer, field)))
+    where = f"{where}: " if field else ""
     return FieldError(f"{where}{value!r} is no {what}", layer=layer, field=field, value=value)
 
 

@@ -18,6 +18,7 @@ from encap.rewrite.text import parse_change
 __all__ = ["preview", "rewrite"]
 
 LEFT = "left as they were"
+MOST_NAMED = 5
 AS_TOLD = {NO_TAG, NO_TYPE, UNKNOWN_END}
 """Packets that an option has nothing to do with."""
 
@@ -26,12 +27,14 @@ AS_TOLD = {NO_TAG, NO_TYPE, UNKNOWN_END}
 class Work:
     """What is done to each batch, and what it came to.
 
-    outcomes: of each field.  tagged, untagged, cut, padded: frames with other octets.
+    outcomes: of each field.  unused: of each mapping, the keys that have matched nothing so far.
+    frames: tagged, untagged, cut, padded, those that are of another length.
     """
 
     wish: Rewriting
     changes: dict[str, object]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    unused: dict[str, tuple[object, ...]] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
@@ -64,6 +67,9 @@ class Work:
         for name, outcome in done.outcomes.items():
             known = self.outcomes.get(name, Outcome(0, 0, 0, 0))
             self.outcomes[name] = Outcome(*map(sum, zip(known, outcome, strict=True)))
+        for name, keys in done.unused.items():
+            before = self.unused.get(name, keys)
+            self.unused[name] = before if keys == before else _both(before, keys)
         absent = {f"no {name}" for name in self.changes}  # the outcomes have them
         left = {why: n for why, n in done.packets.left_out.items() if why not in absent}
         self._note(left, AS_TOLD)
@@ -92,7 +98,21 @@ class Work:
             ):
                 if number:
                     parts.append(f"{number:,} {what}")
-            yield f"{name}: {', '.join(parts)}"
+            yield f"{name}: {', '.join(parts)}{self._unused(name)}"
+
+    def _unused(self, name: str) -> str:
+        """Which values of a mapping there were none of, a few by name."""
+        keys = self.unused.get(name, ())
+        given = self.changes[name]
+        if not keys or not isinstance(given, Mapping):
+            return ""
+        named = ", ".join(map(str, keys[:MOST_NAMED])) + ", ..." * (len(keys) > MOST_NAMED)
+        return f"; matched nothing: {len(keys):,} of {count(len(given), 'pair')} ({named})"
+
+
+def _both(first: tuple[object, ...], second: tuple[object, ...]) -> tuple[object, ...]:
+    kept = set(second)
+    return tuple(key for key in first if key in kept)
 
 
 def _work(wish: Rewriting) -> Work:

@@ -289,6 +289,7 @@ typedef struct encap_edit {
     uint32_t every; /* 1: each such header, whatever the column's index */
     uint32_t checksums; /* 1 << kind for each header in which the field is the checksum */
     uint32_t reserved;
+    uint64_t matched_at; /* where its pairs begin in what the job says of all of them */
 } encap_edit;
 
 enum encap_checksums { ENCAP_CHECKSUMS_KEEP, ENCAP_CHECKSUMS_UPDATE, ENCAP_CHECKSUMS_RECOMPUTE };
@@ -317,6 +318,8 @@ typedef struct encap_rewriting {
     uint32_t checksums; /* enum encap_checksums */
     uint32_t trial; /* 1: outcomes are counted, nothing is written */
     uint32_t room; /* places that each path has room for */
+    uint8_t *matched; /* of each pair of each mapping: becomes 1 where it applies to a packet */
+    uint64_t matched_count;
 } encap_rewriting;
 
 /* What the edits come to in packets of one path: looked up once. */

@@ -136,7 +136,8 @@ static const encap_mapped *find_mapped(const encap_edit *edit, const encap_mask 
 }
 
 /* What a mapping makes of `*value`, which is in a header of this kind; 0 where nothing. */
-static int look_up(const encap_edit *edit, uint32_t kind, encap_wide *value)
+static int look_up(const encap_rewriting *job, const encap_edit *edit, uint32_t kind,
+                   encap_wide *value)
 {
     for (uint32_t i = 0; i < edit->mask_count; i++) {
         const encap_mask *in = &edit->masks[i];
@@ -148,6 +149,9 @@ static int look_up(const encap_edit *edit, uint32_t kind, encap_wide *value)
             continue;
         value->high = (value->high & found->keep.high) | found->value.high;
         value->low = (value->low & found->keep.low) | found->value.low;
+        const uint64_t pair = edit->matched_at + (uint64_t)(found - edit->mapped);
+        if (pair < job->matched_count)
+            job->matched[pair] = 1;
         return 1;
     }
     return 0;
@@ -165,8 +169,8 @@ static encap_wide load_address(const uint8_t *at, uint32_t width, uint32_t size)
 }
 
 /* The value that the field at `at` is to have, as octets; 0 where it is not to change. */
-static int new_octets(const encap_edit *edit, const encap_field *field, const uint8_t *values,
-                      const uint8_t *at, uint8_t made[16])
+static int new_octets(const encap_rewriting *job, const encap_edit *edit, const encap_field *field,
+                      const uint8_t *values, const uint8_t *at, uint8_t made[16])
 {
     const uint32_t width = field->width, size = edit->column.size;
     if (edit->column.form == ENCAP_OCTETS) {
@@ -175,7 +179,7 @@ static int new_octets(const encap_edit *edit, const encap_field *field, const ui
             return 1;
         }
         encap_wide value = load_address(at, width, size);
-        if (!look_up(edit, field->kind, &value))
+        if (!look_up(job, edit, field->kind, &value))
             return 0;
         uint8_t octets[16];
         store_wide(octets, value.high, 8);
@@ -187,7 +191,7 @@ static int new_octets(const encap_edit *edit, const encap_field *field, const ui
     encap_wide value = {0, (old >> field->shift & field->mask) * field->scale};
     if (values)
         value.low = load_native(values, size);
-    else if (!look_up(edit, field->kind, &value))
+    else if (!look_up(job, edit, field->kind, &value))
         return 0;
     if (field->scale > 1)
         value.low /= field->scale;
@@ -222,7 +226,7 @@ static uint32_t edit_row(rewrite_block *b, uint32_t row, const encap_place *plac
         return ENCAP_ABSENT;
     uint8_t *at = header + (found - header);
     const uint8_t *values = edit->values ? edit->values + (b->first + row) * edit->stride : NULL;
-    if (!new_octets(edit, field, values, at, made))
+    if (!new_octets(b->job, edit, field, values, at, made))
         return ENCAP_UNMAPPED;
     if (edit->checksums >> field->kind & 1)
         b->given[row] |= (uint16_t)(1u << place->step);

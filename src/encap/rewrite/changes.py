@@ -54,11 +54,16 @@ class Change:
             edit.values, edit.stride = pointer(self.values, "uint8_t"), self.stride
             return [self.values]
         if self.table is not None:
-            masks, mapped = self.table
+            masks, mapped, _ = self.table
             edit.masks = ffi.from_buffer("encap_mask[]", masks)
             edit.mapped = ffi.from_buffer("encap_mapped[]", mapped)
             edit.mask_count, edit.mapped_count = len(masks), len(mapped)
         return [self.table]
+
+    @property
+    def keys(self) -> tuple[object, ...]:
+        """What a mapping replaces, in the order in which the core has it."""
+        return () if self.table is None else self.table.keys
 
     @property
     def most_places(self) -> int:

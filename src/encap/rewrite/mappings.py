@@ -24,20 +24,25 @@ Words = npt.NDArray[np.uint64]
 
 
 class Pair(NamedTuple):
-    """What matches, and what becomes of it, as numbers of 128 bits: (old & keep) | value."""
+    """What matches, and what becomes of it, as numbers of 128 bits: (old & keep) | value.
+
+    given: the key of the mapping.
+    """
 
     mask: int
     kinds: int
     key: int
     keep: int
     value: int
+    given: object = None
 
 
 class Table(NamedTuple):
-    """The core's `encap_mask[]` and `encap_mapped[]`, a row each."""
+    """The core's `encap_mask[]` and `encap_mapped[]`, a row each, and the keys of the latter."""
 
     masks: Words
     mapped: Words
+    keys: tuple[object, ...]
 
 
 def is_network(value: object) -> bool:
@@ -90,14 +95,17 @@ def set_network(target: Target, network: Any) -> tuple[Table, tuple[Member, ...]
 def tabulate(target: Target, given: Mapping[Any, Any]) -> tuple[Table, list[Unfit]]:
     """A mapping as a table, and the values that some of the fields could not hold.
 
-    FieldError for a value that does not fit, an address mapped to another family, or a key that
-    is there twice; what matches in several ways follows the longest prefix.
+    FieldError for a value that does not fit, an address mapped to another family, a network
+    mapped to one of another length, or a key that is there twice; what matches in several ways
+    follows the longest prefix.
     """
     pairs, unfit = [], []
     for old, new in given.items():
-        key, value = _part(target, old), _part(target, new)
+        key, value = _key(target, old, new), _part(target, new)
         if target.address_bits and key.members != value.members:
             raise target.error(new, f"{old} is of another family")
+        if is_network(new) and key.mask != value.mask:
+            raise _uneven(target, old, new)
         kinds = 0
         for member in key.members:
             if not target.address_bits and not member.holds(key.number):
@@ -105,9 +113,33 @@ def tabulate(target: Target, given: Mapping[Any, Any]) -> tuple[Table, list[Unfi
             kinds |= member.bit
             if not target.address_bits and not member.holds(value.number):
                 unfit.append(Unfit(member, new))
-        pairs.append(Pair(key.mask, kinds, key.number & key.mask, _kept(value), value.number))
+        found = key.number & key.mask
+        pairs.append(Pair(key.mask, kinds, found, _kept(value), value.number, old))
     _refuse_twins(target, pairs)
     return _table(pairs), unfit
+
+
+def _key(target: Target, old: Any, new: Any) -> _Part:
+    """What is to be replaced. An error about it does not speak of it as of what replaces it."""
+    try:
+        return _part(target, old)
+    except FieldError as error:
+        _, _, why = str(error).partition(": ")
+        raise FieldError(
+            f"{target.text} is never {old!r}, which is to become {new!r}: {why or error}",
+            layer=error.layer,
+            field=target.text,
+            value=old,
+        ) from error
+
+
+def _uneven(target: Target, old: Any, new: Any) -> FieldError:
+    """Hosts of a larger network would meet in a smaller one, or keep bits of the old network."""
+    return target.error(
+        str(new),
+        f"{old} is no network of that length. Networks of one length are mapped, host by host;"
+        f" an address without a length takes the place of all of {old}",
+    )
 
 
 def _kept(value: _Part) -> int:
@@ -134,12 +166,16 @@ def _halves(number: int) -> tuple[int, int]:
 def _table(pairs: Iterable[Pair]) -> Table:
     masks: list[tuple[int, ...]] = []
     mapped: list[tuple[int, ...]] = []
+    keys: list[object] = []
     for _, members in groupby(sorted(pairs, key=_class_of), _class_of):
         rows = sorted(members, key=lambda pair: pair.key)
         first = rows[0]
         begin = len(mapped)
         mapped += [(*_halves(row.key), *_halves(row.keep), *_halves(row.value)) for row in rows]
         masks.append((*_halves(first.mask), begin, len(mapped), first.kinds))
+        keys += [row.given for row in rows]
     return Table(
-        np.array(masks, np.uint64).reshape(-1, 5), np.array(mapped, np.uint64).reshape(-1, 6)
+        np.array(masks, np.uint64).reshape(-1, 5),
+        np.array(mapped, np.uint64).reshape(-1, 6),
+        tuple(keys),
     )

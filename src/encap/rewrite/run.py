@@ -58,6 +58,20 @@ class Rewritten(NamedTuple):
 
     packets: Packets
     outcomes: dict[str, Outcome]
+    unused: dict[str, tuple[object, ...]]
+    """Of each mapping the keys that matched nothing, in its order: none was there, or a longer
+    prefix took all that there were.
+    """
+
+
+class _Counts(NamedTuple):
+    """int64[changes, 4] outcomes, int64[3] of what was left, in packets; bool[pairs] of all
+    mappings, true where one applied.
+    """
+
+    outcomes: npt.NDArray[np.int64]
+    lefts: npt.NDArray[np.int64]
+    matched: npt.NDArray[np.bool_]
 
 
 class _Scratch:
@@ -105,7 +119,10 @@ class _Job:
         ]
         self.room = max(1, sum(change.most_places for change in changes))
         self.checksums, self.trial = checksums, trial
-        self.count = len(changes)
+        self.count, self.pairs = len(changes), 0
+        for change, edit in zip(changes, self.edits, strict=True):
+            edit.matched_at = self.pairs
+            self.pairs += len(change.keys)
 
     def run(
         self,
@@ -114,19 +131,26 @@ class _Job:
         octets: npt.NDArray[np.uint8],
         source: Packets | None = None,
         threads: int | None = None,
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Edits `octets`, which the packets are over, `source` being copied there first.
-
-        int64[changes, 4] outcomes and int64[3] of what was left, in packets.
-        """
+    ) -> _Counts:
+        """Edits `octets`, which the packets are over, `source` being copied there first."""
         batch, given = Batch(packets), Batch(source) if source is not None else None
         target = pointer(octets, "uint8_t", writable=not self.trial)
 
-        def rewrite(begin: int, end: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        def rewrite(begin: int, end: int) -> _Counts:
             scratch = _take_scratch(self.room)
+            matched = np.zeros(self.pairs, np.bool_)  # this range's own: threads share no octet
+            pairs = pointer(matched, "uint8_t", writable=True), self.pairs
             job = ffi.new(
                 "encap_rewriting *",
-                (self.edits, covers(), self.count, self.checksums, self.trial, scratch.room),
+                (
+                    self.edits,
+                    covers(),
+                    self.count,
+                    self.checksums,
+                    self.trial,
+                    scratch.room,
+                    *pairs,
+                ),
             )
             outcomes = np.zeros((self.count, lib.ENCAP_OUTCOMES), np.int64)
             lefts = np.zeros(lib.ENCAP_LEFTS, np.int64)
@@ -147,10 +171,14 @@ class _Job:
             _idle.append(scratch)
             if failed:
                 raise FieldError("an array of this batch was changed while it was copied")
-            return outcomes, lefts
+            return _Counts(outcomes, lefts, matched)
 
         parts = spread(rewrite, len(packets), threads)
-        return sum(part[0] for part in parts), sum(part[1] for part in parts)  # type: ignore[return-value]
+        return _Counts(
+            sum(part.outcomes for part in parts),  # type: ignore[arg-type]  # there is one
+            sum(part.lefts for part in parts),  # type: ignore[arg-type]
+            np.logical_or.reduce([part.matched for part in parts]),
+        )
 
 
 def apply(
@@ -188,13 +216,31 @@ def apply(
         data, made, source = in_place(packets, out), packets, None
     else:
         data, made, source = *room_for(packets, out), packets
-    outcomes, lefts = job.run(made, rules, data, source, threads)
+    done = job.run(made, rules, data, source, threads)
     found = {
         change.target.text: Outcome(*row[::-1].tolist())
-        for change, row in zip(compiled, outcomes, strict=True)
+        for change, row in zip(compiled, done.outcomes, strict=True)
     }
     in_order = {text: found[text] for text in changes}
-    return Rewritten(_with_counts(packets, made, in_order, lefts), in_order)
+    unused = _unused(changes, compiled, done.matched)
+    return Rewritten(_with_counts(packets, made, in_order, done.lefts), in_order, unused)
+
+
+def _unused(
+    changes: Mapping[str, Any], compiled: Sequence[Change], matched: npt.NDArray[np.bool_]
+) -> dict[str, tuple[object, ...]]:
+    """The keys of each mapping that matched nothing; `matched` is in the order of `compiled`."""
+    found, begin = {}, 0
+    for change in compiled:
+        end = begin + len(change.keys)
+        rows = np.flatnonzero(~matched[begin:end]).tolist()
+        found[change.target.text] = {change.keys[row] for row in rows}
+        begin = end
+    return {
+        text: tuple(key for key in given if key in found[text])
+        for text, given in changes.items()
+        if isinstance(given, Mapping)
+    }
 
 
 def in_place(packets: Packets, out: str) -> npt.NDArray[np.uint8]:
@@ -271,8 +317,8 @@ def _refuse_unfit(packets: Packets, changes: Sequence[Change], rules: Any) -> No
         for unfit in change.unfit:
             some = packets if unfit.rows is None else packets[unfit.rows]
             probe = Change(change.target, (unfit.member,), values=np.zeros(16, np.uint8))
-            outcomes, _ = _Job([probe], trial=True).run(some, rules, some.data)
-            count = len(some) - int(outcomes[0, lib.ENCAP_ABSENT])
+            done = _Job([probe], trial=True).run(some, rules, some.data)
+            count = len(some) - int(done.outcomes[0, lib.ENCAP_ABSENT])
             if count:
                 member = unfit.member
                 raise change.target.error(
@@ -285,8 +331,8 @@ def _refuse_missing(
     packets: Packets, changes: Sequence[Change], rules: Any, threads: int | None
 ) -> None:
     """FieldError where a packet lacks a field."""
-    outcomes, _ = _Job(changes, trial=True).run(packets, rules, packets.data, threads=threads)
-    for change, row in zip(changes, outcomes, strict=True):
+    done = _Job(changes, trial=True).run(packets, rules, packets.data, threads=threads)
+    for change, row in zip(changes, done.outcomes, strict=True):
         absent = int(row[lib.ENCAP_ABSENT])
         if absent:
             raise FieldError(

@@ -135,7 +135,12 @@ class Target:
             raise AssertionError(f"{member.name} is no address")
         if isinstance(value, IPv4Address | IPv6Address) and value.max_prefixlen != address.bits:
             raise self.error(str(value), f"it is an IPv{value.version} address")
-        stored = address.store(value, member.kind.path, self.text)
+        try:
+            stored = address.store(value, "", "")
+        except FieldError as error:
+            raise self.error(value, str(error)) from None
+        except TypeError as error:
+            raise TypeError(f"{self.text}: {error}") from None
         return int.from_bytes(stored, "big") if isinstance(stored, bytes) else int(stored)
 
     def _either(self, value: Any) -> tuple[int, tuple[Member, ...]]:
