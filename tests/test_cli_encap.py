@@ -81,6 +81,7 @@ def in_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--df", "set"], {"df": "set"}),
         (["--df", "inherit"], {"df": "inherit"}),
         (["--ip-id", "increment"], {"ip_id": "increment"}),
+        (["--ip-id", "0xfff0"], {"ip_id": 0xFFF0}),
         (["--errors", "skip"], {"errors": "skip"}),
     ],
 )
@@ -130,6 +131,38 @@ def test_columns_from_packets(wrap: Encap, plain: Path) -> None:
     vid, there = inner.columns("vlan.vid", "vlan").values()
     assert packets.columns("vxlan.vni")["vxlan.vni"].tolist() == vid.tolist()
     assert f"with 0, having no such field: vlan.vid ({np.count_nonzero(~there)}), ipv4.tos" in err
+
+
+@pytest.mark.parametrize(
+    ("template", "column", "said"),
+    [
+        (VXLAN, "vxlan.vni=ip.src",
+         ("vxlan.vni takes one number a packet, uint32[n], and not uint8[n, 16],"
+          " as addresses are; ip.src is of either family, ipv4.src or ipv6.src of one")),
+        (VXLAN, "vxlan.vni=ipv4.src",
+         "vxlan.vni of packet 672 cannot be 3221225993: 0 to 16777215"),
+        (VXLAN, "ipv4.src=inner.ip[1].src",
+         ("ipv4.src is an IPv4 address: uint32[n] or uint8[n, 4] is needed, not uint8[n, 16];"
+          " inner.ip[1].src is of either family, inner.ipv4[1].src or inner.ipv6[1].src of one")),
+        (VXLAN, "eth.src=ipv6.src",
+         "eth.src is a MAC address: uint8[n, 6] is needed, not uint8[n, 16]"),
+        (VXLAN, "eth.src=vxlan.vni",
+         "eth.src is a MAC address: uint8[n, 6] is needed, not uint32[n]"),
+        (VXLAN, "ipv4.src=tcp",
+         "ipv4.src is an IPv4 address: uint32[n] or uint8[n, 4] is needed, not bool[n]"),
+        (VXLAN, "vxlan.vni=path", "path is text, vxlan.vni is filled with numbers or addresses"),
+        (VXLAN, "vxlan.vni=time", "vxlan.vni has a value that does not fit uint32"),
+        (VXLAN, "ipv4.options=vlan.vid",
+         ("ipv4.options are octets of any length: a list of options, or octets with starts and"
+          " lengths, are needed, not uint16[n]")),
+    ],
+    ids=lambda text: text if "=" in text and "/" not in text else "",
+)  # fmt: skip
+def test_columns_that_do_not_fit(wrap: Encap, template: str, column: str, said: str) -> None:
+    """The option is named, and what is wrong with what it was given."""
+    status, packets, err = wrap(OVERLAY, template, "--column", column)
+    assert (status, len(packets)) == (2, 0)
+    assert err == f"encap: --column {column}: {said}\n"
 
 
 def test_raw_packets_from_a_template_without_ethernet(wrap: Encap, ip: Path) -> None:

@@ -91,6 +91,25 @@ def test_ports(filter_: Command) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "order"),
+    [
+        (["vxlan.vni == 42", str(OVERLAY), "out.pcap"], "IN OUT EXPRESSION"),
+        (["vxlan.vni == 42", str(OVERLAY), "--count"], "IN EXPRESSION --count"),
+        ([str(OVERLAY), "vxlan.vni == 42", "out.pcap"], "IN OUT EXPRESSION"),
+    ],
+)
+def test_arguments_in_another_order(
+    filter_: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], order: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = filter_(*words)
+    assert (status, out) == (2, "")
+    said = "'vxlan.vni == 42' is no file, but an expression: the order is encap filter"
+    assert err == f"encap: {said} {order}\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["out.pcap", "vxlan.vni == 2x"], "'2x' is none (42, 0x2a), at character 13"),

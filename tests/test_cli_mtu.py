@@ -35,30 +35,31 @@ def test_a_plan(run: Run) -> None:
     status, said, complaint = run(VXLAN)
     assert (status, complaint) == (0, "")
     assert said.splitlines() == [
-        "link MTU     1,500",
-        "  ipv4         -20",
-        "  udp           -8",
-        "  vxlan         -8",
-        "  eth          -14  of the inner frame",
-        "inner MTU    1,450  overhead 50",
-        "inner frame  1,464  with its Ethernet header",
-        "TCP segment  1,410  over IPv4",
-        "             1,390  over IPv6",
+        "link MTU            1,500  octets of the longest outer IP packet",
+        "  ipv4 header         -20",
+        "  udp header           -8",
+        "  vxlan header         -8",
+        "  inner eth header    -14",
+        "overhead               50  octets of all these headers",
+        "inner MTU           1,450  octets of the longest inner IP packet",
+        "inner frame         1,464  the same with its Ethernet header",
+        "TCP MSS, IPv4       1,410  octets of data in an inner segment",
+        "TCP MSS, IPv6       1,390  octets of data in an inner segment",
     ]
 
 
 def test_the_inner_mtu_that_is_wanted(run: Run) -> None:
-    assert "link MTU     9,054\n" in run(VXLAN, "--inner", 9000, "--tags", 1)[1]
-    assert "  vlan          -4  of the inner frame\n" in run(VXLAN, "--tags", 1)[1]
+    assert "\nlink MTU             9,054  " in "\n" + run(VXLAN, "--inner", 9000, "--tags", 1)[1]
+    assert "  inner vlan header     -4\n" in run(VXLAN, "--tags", 1)[1]
 
 
 def test_too_little_for_ipv6(run: Run) -> None:
-    assert "none  over IPv6, which needs an MTU of 1,280" in run("ipv4/gre", "--link", 1300)[1]
+    assert "none  IPv6 needs an inner MTU of 1,280" in run("ipv4/gre", "--link", 1300)[1]
 
 
 def test_what_is_carried(run: Run) -> None:
-    assert "overhead 24" in run("ipv4/gre")[1]
-    assert "overhead 38" in run("ipv4/gre", "--carries", "ethernet")[1]
+    assert "overhead          24  octets" in run("ipv4/gre")[1]
+    assert "overhead               38  octets" in run("ipv4/gre", "--carries", "ethernet")[1]
 
 
 @pytest.fixture
@@ -133,7 +134,9 @@ def test_a_capture_that_is_cut_short(run: Run, capture: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["nothing"], "no header is called"), (["ipv4/esp"], "ESP"), (["ipv4/0x00"], "nothing"),
+        (["nothing"], "no header is called"), (["ipv4/esp"], "ESP"), (["ipv4/0x00"], "no payload"),
+        (["ipv4/vxlan"], "ipv4 cannot carry vxlan"),
+        (["vxlan"], "no packet begins with vxlan"), (["eth/udp/vxlan"], "eth cannot carry udp"),
         ([VXLAN, "--link", "60"], "--link"), ([VXLAN, "--link", "100"], "too little"),
         ([VXLAN, "--link", "70000"], "--link"), ([VXLAN, "--inner", "65500"], "65535"),
         ([VXLAN, "--link", "1500", "--inner", "1400"], "give one"),
@@ -141,6 +144,9 @@ def test_a_capture_that_is_cut_short(run: Run, capture: Path) -> None:
         ([VXLAN, "--carries", "ip"], "carries ethernet"), ([VXLAN, "--carries", "mpls"], "mpls"),
         (["eth/ipv6/udp/vxlan", "--link", "1000"], "1280"), ([], "TEMPLATE"),
         ([VXLAN, "no-such-file.pcap"], "no-such-file.pcap"),
+        (["1500", VXLAN], "the order is encap mtu TEMPLATE [IN], and the MTU"),
+        ([VXLAN, "1500"], "1500 is no file: the order is"), (["1500"], "--link 1500"),
+        ([OVERLAY, VXLAN], "is a file, no template: the order is encap mtu TEMPLATE [IN]"),
     ],
     ids=str,
 )  # fmt: skip

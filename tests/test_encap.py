@@ -272,6 +272,9 @@ def test_counters() -> None:
     layers = made.parse()
     assert np.array_equal(layers["ipv4.id"], (65530 + np.arange(80)) % 65536)
     assert np.array_equal(layers["gre.seq"], 4 + np.arange(80))
+    made = packets.encap(ETH / V4 / V4 / GRE(seq=0), seq=2**32 - 3, ip_id=65534)
+    assert np.array_equal(made.parse()["ipv4.id"], (65534 + np.arange(80)) % 65536)
+    assert np.array_equal(made.parse()["ipv4[1].id"], made.parse()["ipv4.id"])
     made = packets.encap(ETH / V4 / GRE(seq=0), seq=2**32 - 3)
     assert made.parse()["gre.seq"].tolist()[:5] == [2**32 - 3, 2**32 - 2, 2**32 - 1, 0, 1]
     assert not made.parse()["ipv4.id"].any()
@@ -501,7 +504,7 @@ def test_lengths_that_do_not_fit() -> None:
 NONE = np.zeros(99, np.uint8)
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"vxlan.vni": np.full(80, 2**24)}, FieldError, "vxlan.vni of packet 0 cannot be 16777216"),
-    ({"vxlan.vni": np.arange(79)}, FieldError, "shape"),
+    ({"vxlan.vni": np.arange(79)}, FieldError, "79 values, 80 are needed"),
     ({"vxlan.vni": np.arange(80) * 0.5}, TypeError, "integers"),
     ({"vxlan.vni": -np.arange(80)}, FieldError, "does not fit"),
     ({"vxlan.vni": 2**24}, FieldError, "vni"),
@@ -512,7 +515,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"vxlan": 1}, FieldError, "names no field"),
     ({"ipv4.src": ["1.2.3.4"]}, FieldError, "1 values, 80 are needed"),
     ({"ipv4.src": ["1.2.3.4.5"] * 80}, FieldError, "IPv4 address"),
-    ({"eth.src": np.zeros((80, 5), np.uint8)}, FieldError, "of shape"),
+    ({"eth.src": np.zeros((80, 5), np.uint8)}, FieldError, r"uint8\[n, 6\] is needed"),
     ({"ipv4.options": [b"abc"] * 79}, FieldError, "79 values"),
     ({"ipv4.options": (NONE[:4], np.arange(80), np.full(80, 4))}, FieldError, "outside"),
     ({"ipv4.options": (NONE, np.zeros(80, int), np.full(80, 44))}, FieldError, "has 44 oct"),
@@ -533,7 +536,8 @@ OPTIONS_WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
     ({"sport": (9, 7)}, FieldError),
     ({"ttl": 256}, FieldError), ({"ttl": "x"}, FieldError), ({"tos": -1}, FieldError),
     ({"ecn": "x"}, FieldError), ({"df": "x"}, FieldError), ({"df": 2}, FieldError),
-    ({"ip_id": "x"}, FieldError), ({"ip_id": 5}, FieldError), ({"seq": "x"}, FieldError),
+    ({"ip_id": "x"}, FieldError), ({"ip_id": 65536}, FieldError), ({"ip_id": -1}, FieldError),
+    ({"seq": "x"}, FieldError),
     ({"seq": 2**32}, FieldError), ({"errors": "x"}, FieldError),
     ({"ip_id": np.full(80, 65536)}, FieldError),
     ({"which": np.ones(80)}, TypeError), ({"threads": 0}, FieldError),

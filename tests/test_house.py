@@ -25,7 +25,7 @@ PURE = [
     {"fields", "compile", "layout", "addresses", "checksum"},
     {"headers"},
     {"registry", "names"},
-    {"packet", "assemble", "show", "verify", "template", "mtu"},
+    {"packet", "assemble", "show", "verify", "template", "outer", "mtu"},
 ]
 FAST = [
     {"_ffi"},

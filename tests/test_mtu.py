@@ -25,6 +25,7 @@ from encap import (
     IPv4,
     IPv6,
     Packet,
+    Packets,
 )
 from encap.mtu import inner_mtu, link_mtu, overhead, plan, tcp_mss
 
@@ -216,6 +217,24 @@ def test_headers_and_packets() -> None:
 def test_wrong_templates(template: Any, how: dict[str, Any], words: str) -> None:
     with pytest.raises(FieldError, match=words):
         overhead(template, **how)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ipv4/vxlan", "vxlan", "udp/vxlan", "vlan(vid=5)/ipv4", "eth/udp/vxlan", "eth/ipv4/udp/ipv4",
+     "ipv4/udp/gre", "eth/vxlan/ipv4", "ipv4/gre/udp/vxlan", "ipv6/geneve"],
+)  # fmt: skip
+def test_stacks_that_no_packet_has(text: str) -> None:
+    """Refused by the same rule, and in the same words, as `Packets.encap` refuses them."""
+    with pytest.raises(FieldError) as caught:
+        Packets.from_frames([]).encap(text)
+    for refused in (overhead, inner_mtu, link_mtu, plan):
+        with pytest.raises(FieldError) as here:
+            refused(text)
+        assert str(here.value) == str(caught.value)
+        assert here.value.layer == caught.value.layer
+    with pytest.raises(FieldError, match=r"cannot carry|no packet begins"):
+        Packets.from_frames([]).oversize(text)
 
 
 def test_wrong_values() -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from encap.errors import FieldError
 
-__all__ = ["Octets", "column", "is_one_of", "octets", "read_only", "row_numbers"]
+__all__ = ["Octets", "column", "is_one_of", "looks", "octets", "read_only", "row_numbers"]
 
 Octets = npt.NDArray[np.uint8]
 
@@ -48,8 +48,19 @@ def column(value: Any, count: int, dtype: npt.DTypeLike, name: str) -> npt.NDArr
     if array.ndim == 0:
         return np.broadcast_to(array, (count,))
     if array.shape != (count,):
-        raise FieldError(f"{name} has shape {array.shape}, {count} rows are needed", field=name)
+        if array.ndim > 1:
+            raise FieldError(
+                f"{name} takes one number a packet, {kind}[n], and not"
+                f" {looks(given)}, as addresses are",
+                field=name,
+            )
+        raise FieldError(f"{name} has {array.size} values, {count} are needed", field=name)
     return read_only(np.ascontiguousarray(array))
+
+
+def looks(array: npt.NDArray[Any]) -> str:
+    """What an array of something for each packet is, in words: `uint8[n, 16]`."""
+    return f"{array.dtype}[{', '.join(['n', *map(str, array.shape[1:])])}]"
 
 
 def is_one_of(value: object, words: Container[str]) -> bool:

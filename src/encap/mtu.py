@@ -22,10 +22,10 @@ from dataclasses import dataclass
 
 from encap.errors import FieldError
 from encap.fields import Header
+from encap.outer import as_template, require_whole
 from encap.packet import MAX_LAYERS, Packet
-from encap.template import template as read_template
 
-__all__ = ["Plan", "as_template", "inner_mtu", "link_mtu", "overhead", "plan", "tcp_mss"]
+__all__ = ["Plan", "inner_mtu", "link_mtu", "overhead", "plan", "tcp_mss"]
 
 LEAST_IPV4 = 68
 """Octets that every IPv4 link carries: RFC 791 section 3.2."""
@@ -77,9 +77,10 @@ def overhead(template: Packet | Header | str, *, carries: str | None = None, tag
     carries: "ethernet" or "ip", where the last header does not say it: Geneve carries Ethernet
         then, GRE and GPE carry IP.
     tags: VLAN tags of inner frames that are to fit too.
-    FieldError for a template that is none, for ESP, and for what the last header cannot carry.
+    FieldError for a template that is none, or whose headers cannot follow each other as
+        `Packets.encap` would build them, for ESP, and for what the last header cannot carry.
     """
-    return sum(size for _, size in _parts(as_template(template), carries, tags)[0])
+    return sum(size for _, size in _parts(_template(template), carries, tags)[0])
 
 
 def inner_mtu(
@@ -94,7 +95,7 @@ def inner_mtu(
     link_mtu: octets of the longest IP packet on the link.
     FieldError where that is less than such a link has, or too little for the tunnel.
     """
-    packet = as_template(template)
+    packet = _template(template)
     least = LEAST_IPV6 if _outer(packet) == "ipv6" else LEAST_IPV4
     _check("link_mtu", link_mtu, least)
     cost = overhead(packet, carries=carries, tags=tags)
@@ -119,7 +120,7 @@ def link_mtu(
     At least 1280 where the link is IPv6. Arguments as `overhead` has them. FieldError where no IP
     packet would be long enough.
     """
-    packet = as_template(template)
+    packet = _template(template)
     _check("inner_mtu", inner_mtu, LEAST_IPV4)
     needed = inner_mtu + overhead(packet, carries=carries, tags=tags)
     if needed > MOST:
@@ -150,7 +151,7 @@ def plan(
     tags: int = 0,
 ) -> Plan:
     """All of it for one tunnel and one link; arguments and errors as `inner_mtu` has them."""
-    packet = as_template(template)
+    packet = _template(template)
     inner = inner_mtu(packet, link_mtu, carries=carries, tags=tags)
     parts, carried = _parts(packet, carries, tags)
     ethernet = carried == "ethernet"
@@ -167,20 +168,11 @@ def plan(
     )
 
 
-def as_template(template: Packet | Header | str) -> Packet:
-    """A template in any of its forms as a `Packet` of headers alone.
-
-    FieldError when it has none, or has more; ExpressionError for text that is no template.
-    """
-    if isinstance(template, str):
-        template = read_template(template)
-    if isinstance(template, Header):
-        template = Packet(template)
-    if not isinstance(template, Packet):
-        raise TypeError(f"a template is a Packet or text, not {type(template).__name__}")
-    if not template.headers or template.payload or template.trailers or template.broken:
-        raise FieldError("a template has headers, and nothing behind them", field="template")
-    return template
+def _template(given: Packet | Header | str) -> Packet:
+    """A template in any of its forms: a stack of headers that a packet can have."""
+    packet = as_template(given)
+    require_whole(packet.headers, packet.registry)
+    return packet
 
 
 def _check(name: str, value: object, least: int, most: int = MOST) -> None:

@@ -293,8 +293,8 @@ class Packets(Frames):
         ecn: "copy" takes the ECN bits of that header (RFC 6040 section 4.1, normal mode),
             "linux" too, but writes ECT(0) for CE, whatever `tos` is.
         df: 1 or "set", 0 or "unset", "inherit": DF of an IPv4 packet, set for IPv6.
-        ip_id: of every IPv4 header: "zero" leaves what the template says, "increment" counts on
-            from it, or a column.
+        ip_id: of every IPv4 header: "zero" leaves what the template says, which is 0 where it says
+            nothing, "increment" counts on from it, a number from there, or a column.
         seq: of GRE headers that have a sequence number: "increment" counts on from what the
             template says, a number from there, or a column.
         which: the index of its template for each packet.

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from encap.assemble import number_of, present, pseudo_sum
 from encap.checksum import fold, ones_sum
 from encap.errors import FieldError
-from encap.fields import Checksum, Field, Header, Length, Next, Port
+from encap.fields import Checksum, Field, Header, Length, Next
+from encap.outer import leads
 from encap.plan import MOST_OPTIONS, Check, Hole, Piece, Plan, Slot, Word
 from encap.registry import Registry
 
@@ -115,7 +116,7 @@ class _Compiler:
         """The octets of a header, with the next protocol and the port of what follows."""
         header, values, told = self.headers[index], {}, {}
         for name, argument, role, _, _, _, _ in self._open(index):
-            if _leads(role):
+            if leads(role):
                 space = role.space if isinstance(role, Next) else "port"
                 told[name] = values[argument] = self._number(index, name, space)
         if index + 1 == len(self.headers):
@@ -148,7 +149,7 @@ class _Compiler:
         told: the numbers of what follows that were left open; one that was given is kept, right
         or wrong.
         """
-        if not told and any(_leads(entry.role) for entry in last.dependent):
+        if not told and any(leads(entry.role) for entry in last.dependent):
             return
         first = memoryview(_FIRST_OCTETS.get(self.carried or "", b""))
         follows = last._with(told).follows(self.registry, first)
@@ -394,11 +395,6 @@ class _Compiler:
         if most < 0:
             raise FieldError(f"the template alone has more than {LARGEST_LEN} octets")
         return Plan(plan.octets, plan.words, plan.checks, plan.holes, most)
-
-
-def _leads(role: object) -> bool:
-    """True for the role of a field that says which header follows."""
-    return isinstance(role, Next) or (isinstance(role, Port) and role.known)
 
 
 def _spans(requests: list[_Request]) -> Iterator[tuple[int, int, list[_Request]]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from encap.arrays import column, is_one_of, octets
+from encap.arrays import column, is_one_of, looks, octets
 from encap.errors import FieldError
 from encap.fields import Field, View
 from encap.native import Array, Spans
@@ -43,8 +43,8 @@ class Columns:
             return "column"
         if value is None or is_one_of(value, words):
             return value
-        if not isinstance(value, int | np.integer) or name == "ip_id":
-            allowed = ", ".join([*map(repr, words), *(["a number"] if name != "ip_id" else [])])
+        if not isinstance(value, int | np.integer):
+            allowed = ", ".join([*map(repr, words), "a number"])
             raise FieldError(f"{name} is {allowed} or a column, not {value!r}", field=name)
         return int(value)
 
@@ -137,7 +137,7 @@ def _addresses(name: str, value: Any, rows: int, field: Field) -> Array:
     """IPv4 addresses as numbers, others as rows of octets."""
     address: Any = field.address
     size = field.bits // 8
-    array = value if isinstance(value, np.ndarray) and value.dtype.kind in "iu" else None
+    array = value if isinstance(value, np.ndarray) and value.dtype.kind in "iubf" else None
     if array is None:
         stored = [address.store(one, "", name) for one in value]
         if len(stored) != rows:
@@ -145,12 +145,14 @@ def _addresses(name: str, value: Any, rows: int, field: Field) -> Array:
         if size == 4:
             return np.array(stored, np.uint32)
         return np.frombuffer(b"".join(stored), np.uint8).reshape(rows, size)
-    if size == 4 and array.ndim == 1:
+    if size == 4 and array.ndim == 1 and array.dtype.kind in "iu":
         return _numbers(array, rows, np.uint32, 0xFFFFFFFF, name)
     if array.dtype != np.uint8 or array.shape != (rows, size):
-        wanted = f"uint8 of shape ({rows}, {size})" + (" or uint32" if size == 4 else "")
+        kind = {4: "an IPv4", 6: "a MAC", 16: "an IPv6"}.get(size, "an")
+        wanted = "uint32[n] or uint8[n, 4]" if size == 4 else f"uint8[n, {size}]"
+        count = "" if len(array) == rows else f", with n = {len(array)} where {rows} are needed"
         raise FieldError(
-            f"{name} must be {wanted}, not {array.dtype} of shape {array.shape}", field=name
+            f"{name} is {kind} address: {wanted} is needed, not {looks(array)}{count}", field=name
         )
     table = np.ascontiguousarray(array)
     return table.view(">u4").reshape(rows).astype(np.uint32) if size == 4 else table
@@ -162,6 +164,12 @@ def _options(name: str, value: Any, rows: int, field: Field) -> Spans:
     most = MOST_OPTIONS.get(layer)
     if most is None:
         raise FieldError(f"{name} cannot be a column", field=name)
+    if isinstance(value, np.ndarray) and value.dtype.kind != "O":
+        raise FieldError(
+            f"{name} are octets of any length: a list of options, or octets with starts and"
+            f" lengths, are needed, not {looks(value)}",
+            field=name,
+        )
     if isinstance(value, tuple):
         data = octets(value[0])
         starts = np.ascontiguousarray(column(value[1], rows, np.int64, name))

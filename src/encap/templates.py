@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,14 +15,16 @@ import numpy as np
 from encap.arrays import is_one_of
 from encap.assemble import present
 from encap.errors import FieldError
-from encap.fields import Field, Header, Next, Port, View
+from encap.fields import Field, View
 from encap.flow import SourcePorts, _formula
 from encap.names import MEMBERS, parse_name
 from encap.native import Native
+from encap.outer import LINKTYPES, as_template, require_whole
 from encap.packet import Packet, _changed
 from encap.plan import CARRIED, Plan, Slot
 from encap.planning import compile_plan
 from encap.registry import HEADERS, Registry
+from encap.template import template as read_template
 
 if TYPE_CHECKING:
     from encap.template_columns import Columns
@@ -34,8 +35,6 @@ ECN = {"copy": "ECN", "linux": "ECN_LINUX"}
 """What `ecn` may be, and the core's name for it."""
 DF_BIT = View("flags", 1, 1)
 DF = {"set": 1, "unset": 0, "inherit": "inherit"}
-LINKTYPES = {"eth": 1, "sll": 113, "sll2": 276, "null": 0, "ipv4": 101, "ipv6": 101}
-"""The link type of packets that begin with a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Wishes:
     tos: int | str | None
     ecn: str | None
     df: int | str | None
-    ip_id: str
+    ip_id: int | str
     seq: int | str | None
 
     @classmethod
@@ -84,8 +83,9 @@ class Wishes:
             df = DF[df]  # type: ignore[assignment]  # a number, or the word itself
         ip_id = given.option("ip_id", ip_id, ("zero", "increment"))
         seq = given.option("seq", seq, ("increment",))
-        if isinstance(seq, int) and not 0 <= seq < 1 << 32:
-            raise FieldError(f"seq cannot be {seq}: 32 bits", field="seq", value=seq)
+        for name, number, most in (("ip_id", ip_id, 0xFFFF), ("seq", seq, 0xFFFFFFFF)):
+            if isinstance(number, int) and not 0 <= number <= most:
+                raise FieldError(f"{name} is 0 to {most}, not {number}", field=name, value=number)
         ports = None
         if isinstance(sport, str | tuple | SourcePorts):
             ports, sport = _formula(sport), "flow"
@@ -157,28 +157,18 @@ def _all_compiled(
     return made
 
 
-def _template(given: object) -> Packet:
-    if isinstance(given, str):
-        given = _of_text(given)
-    if isinstance(given, Header):
-        given = Packet(given)
-    if not isinstance(given, Packet):
-        raise TypeError(f"a template is a Packet or its text, not {type(given).__name__}")
-    if not given.headers or given.payload or given.trailers or given.broken:
-        raise FieldError("a template is made of headers alone: at least one, and no payload")
-    return given
+def _template(given: Any) -> Packet:
+    return as_template(_of_text(given) if isinstance(given, str) else given)
 
 
 @lru_cache(maxsize=64)
 def _of_text(text: str) -> Packet:
-    from encap.template import template
-
-    return template(text)
+    return read_template(text)
 
 
 def _compiled(template: Packet, wishes: Wishes) -> Compiled:
     asked = _Template(template, wishes)
-    _require_whole(asked)
+    require_whole(asked.headers, template.registry, asked.is_named)
     plans: list[Plan | FieldError] = []
     for carried in CARRIED:
         try:
@@ -193,36 +183,6 @@ def _compiled(template: Packet, wishes: Wishes) -> Compiled:
     fields = tuple((s.key, s.field, s.view) for s in asked.slots if s.source == "COLUMN")
     natives = [Native(p, wishes.ports) if isinstance(p, Plan) else None for p in plans]
     return Compiled(tuple(plans), tuple(natives), fields, linktype)
-
-
-def _require_whole(asked: _Template) -> None:
-    """FieldError when nobody who reads a packet would find all headers of the template.
-
-    Numbers that are given, in the template or as a column, are kept, right or wrong.
-    """
-    first = asked.headers[0].path
-    if first not in LINKTYPES:
-        raise FieldError(
-            f"no packet begins with {first}: the template is to begin with {', '.join(LINKTYPES)}",
-            layer=first,
-        )
-    for index, (header, follower) in enumerate(pairwise(asked.headers)):
-        for name, _, role, _, field, _, _ in header.dependent:
-            space = role.space if isinstance(role, Next) else "port"
-            if (
-                not (isinstance(role, Next) or (isinstance(role, Port) and role.known))
-                or getattr(header, name) is not None
-                or follower.path == "llc"
-                or follower.number(asked.template.registry, space) is not None
-                or asked.is_named(index, field.name)
-            ):
-                continue
-            raise FieldError(
-                f"{header.path} cannot carry {follower.path}: no {header.path}.{name} is known for"
-                " it, so give it, or what is to stand between the two",
-                layer=header.path,
-                field=name,
-            )
 
 
 def _find(template: Packet, text: str) -> tuple[int, Field, View | None] | None:
@@ -301,11 +261,15 @@ class _Template:
             self._vary(index, "ecn", ECN[wishes.ecn])
         if path == "ipv4":
             self._put(index, "df", wishes.df, "DF")
-            if wishes.ip_id == "increment":
-                header: Any = self.headers[index]
-                self._vary(index, "id", "ROW", header.id)
-            elif wishes.ip_id == "column":
-                self._vary(index, "id", "COLUMN", key="ip_id")
+            self._of_id(index)
+
+    def _of_id(self, index: int) -> None:
+        header: Any = self.headers[index]
+        if self.wishes.ip_id == "column":
+            self._vary(index, "id", "COLUMN", key="ip_id")
+        elif self.wishes.ip_id != "zero":
+            start = header.id if self.wishes.ip_id == "increment" else self.wishes.ip_id
+            self._vary(index, "id", "ROW", int(start))
 
     def _of_udp(self, index: int) -> None:
         header: Any = self.headers[index]

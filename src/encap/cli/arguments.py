@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from encap.errors import FieldError
-from encap.registry import checked_ports
+from encap.names import GROUPS
+from encap.registry import checked_ports, header_class
 
 __all__ = [
     "Rewriting", "Target", "Wish", "Wrap", "depth", "either", "ids", "ports", "rewriting",
@@ -107,7 +108,10 @@ def ids(texts: Iterable[str] | None) -> tuple[int, ...]:
     for text in ",".join(texts or ()).split(",") if texts else ():
         number = _number(text.strip(), LARGEST_ID)
         if number is None:
-            raise FieldError(f"--id {text!r}: numbers are needed, from 0 to {LARGEST_ID}")
+            raise FieldError(
+                f"--id {text!r}: the ids of tunnels are numbers, 0 to {LARGEST_ID},"
+                " several with commas between"
+            )
         found[number] = None
     return tuple(found)
 
@@ -133,6 +137,10 @@ def wish(
     asked = Wish(kind, ids(id_), depth(depth_), keep, reassemble, ports(port))
     if asked.ids and kind in NO_IDS:
         raise FieldError(f"--id: tunnels of kind {kind} have no id")
+    if asked.ids and kind is not None:
+        most = header_class(kind).fields[GROUPS["tunnel"]["id"][kind]].maximum
+        if max(asked.ids) > most:
+            raise FieldError(f"--id {max(asked.ids)}: the ids of {kind} are 0 to {most}")
     return asked
 
 

@@ -18,6 +18,7 @@ from encap.template import template
 
 __all__ = ["encap"]
 
+EITHER = re.compile(r"\bip\b")
 NUMBERED = re.compile(r"\bpacket (\d+)")
 Columns = dict[str, npt.NDArray[Any]]
 Absent = dict[str, int]
@@ -35,7 +36,7 @@ def encap(path: str, target: Target, wrap: Wrap) -> int:
         try:
             made = packets.encap(outer, columns, threads=threads, **wrap.options)
         except FieldError as error:
-            raise _explained(error, before) from error
+            raise _explained(error, before, wrap.columns) from error
         return made, absent
 
     # What is wrong with the template is said before any file is opened.
@@ -89,14 +90,21 @@ def _of_packets(
     for name, source in sources.items():
         names = (source, f"{source}?") if "." in source else (source,)
         values = packets.columns(*names, threads=threads)
+        if values[source].dtype.kind not in "iub":
+            raise FieldError(
+                f"--column {name}={source}: {source} is text, {name} is filled with numbers or"
+                " addresses"
+            )
         found[name] = values[source]
         for there in names[1:]:
             absent[source] = len(packets) - int(np.count_nonzero(values[there]))
     return found, absent
 
 
-def _explained(error: FieldError, before: int) -> FieldError:
-    """An error about a packet of a batch, as one about a packet of the file."""
+def _explained(error: FieldError, before: int, columns: Mapping[str, str]) -> FieldError:
+    """An error about a packet of a batch, as one about a packet of the file; one about a column
+    with the option that asked for it.
+    """
 
     def in_file(number: re.Match[str]) -> str:
         return f"packet {before + int(number[1]):,}"
@@ -104,4 +112,10 @@ def _explained(error: FieldError, before: int) -> FieldError:
     text = NUMBERED.sub(in_file, str(error), count=1)
     if NUMBERED.match(text):
         text += " (--errors skip leaves such packets out)"
+    source = columns.get(error.field or "")
+    if source is not None:
+        text = f"--column {error.field}={source}: {text}"
+        four, six = (EITHER.sub(family, source) for family in ("ipv4", "ipv6"))
+        if four != source:
+            text += f"; {source} is of either family, {four} or {six} of one"
     return FieldError(text)

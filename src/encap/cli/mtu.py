@@ -106,24 +106,29 @@ def _object(made: Plan, totals: Totals | None) -> dict[str, Any]:
 
 
 def _plan(made: Plan) -> Table:
+    """From the link inwards: each row says by itself what its number is of."""
     lines = table("", "", "")
     lines.columns[1].justify = "right"
-    lines.add_row("link MTU", f"{made.link_mtu:,}", "")
+    lines.add_row("link MTU", f"{made.link_mtu:,}", "octets of the longest outer IP packet")
     of_frame = 0
     if made.frame_len is not None:
         of_frame = 1 + (made.frame_len > made.inner_mtu + ETHERNET_LEN)
     for number, (name, octets) in enumerate(made.parts):
-        inner = number >= len(made.parts) - of_frame
-        lines.add_row(f"  {name}", f"-{octets:,}", "of the inner frame" if inner else "")
-    rest = f"overhead {made.overhead:,}"
-    lines.add_row(Text("inner MTU", "bold"), Text(f"{made.inner_mtu:,}", "bold"), rest)
+        inner = "inner " if number >= len(made.parts) - of_frame else ""
+        lines.add_row(f"  {inner}{name} header", f"-{octets:,}")
+    lines.add_row("overhead", f"{made.overhead:,}", "octets of all these headers")
+    lines.add_row(
+        Text("inner MTU", "bold"),
+        Text(f"{made.inner_mtu:,}", "bold"),
+        "octets of the longest inner IP packet",
+    )
     if made.frame_len is not None:
-        lines.add_row("inner frame", f"{made.frame_len:,}", "with its Ethernet header")
-    lines.add_row("TCP segment", f"{made.mss_ipv4:,}", "over IPv4")
+        lines.add_row("inner frame", f"{made.frame_len:,}", "the same with its Ethernet header")
+    lines.add_row("TCP MSS, IPv4", f"{made.mss_ipv4:,}", "octets of data in an inner segment")
     if made.mss_ipv6 is None:
-        lines.add_row("", "none", f"over IPv6, which needs an MTU of {LEAST_IPV6:,}")
+        lines.add_row("TCP MSS, IPv6", "none", f"IPv6 needs an inner MTU of {LEAST_IPV6:,}")
     else:
-        lines.add_row("", f"{made.mss_ipv6:,}", "over IPv6")
+        lines.add_row("TCP MSS, IPv6", f"{made.mss_ipv6:,}", "octets of data in an inner segment")
     return lines
 
 

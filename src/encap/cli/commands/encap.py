@@ -116,7 +116,8 @@ def encap(
         typer.Option(
             "--ip-id",
             metavar="zero|increment|N",
-            help="IPv4 identification: as in the template, counted from there, counted from N.",
+            help="IPv4 identification: what the template says (0 where nothing), counted from"
+            " there, counted from N.",
         ),
     ] = "zero",
     seq: Annotated[

@@ -8,6 +8,7 @@ import typer
 
 from encap.cli import arguments as given
 from encap.cli.options import Capture, Dst, FormatOption, LinkOption, Ports, Src
+from encap.cli.order import expression_last
 from encap.errors import FieldError
 
 __all__ = ["filter"]
@@ -50,10 +51,12 @@ def filter(  # noqa: A001  as the command is called
             raise FieldError("--count writes no file: give IN and EXPRESSION alone")
         from encap.cli.filter import count as run_count
 
-        return run_count(path, out, invert=invert, ports=ports)
+        with expression_last("encap filter IN EXPRESSION --count", path):
+            return run_count(path, out, invert=invert, ports=ports)
     if expression is None:
         raise FieldError("EXPRESSION is missing: give IN, OUT and EXPRESSION, or --count")
     target = given.target(out, format_, link, src, dst)
     from encap.cli.filter import select
 
-    return select(path, target, expression, invert=invert, ports=ports)
+    with expression_last("encap filter IN OUT EXPRESSION", path, out):
+        return select(path, target, expression, invert=invert, ports=ports)

@@ -9,6 +9,7 @@ import typer
 
 from encap.cli import arguments as given
 from encap.cli.options import Ports
+from encap.cli.order import template_first
 from encap.errors import FieldError
 from encap.mtu import LEAST_IPV4, MOST
 
@@ -82,4 +83,5 @@ def mtu(
     from encap.cli.mtu import mtu as run_mtu
 
     asked = Asked(template, link, inner, carries and str(carries), tags)
-    return run_mtu(asked, path, as_json=json, ports=ports)
+    with template_first("encap mtu TEMPLATE [IN]", template, path):
+        return run_mtu(asked, path, as_json=json, ports=ports)
