@@ -40,6 +40,7 @@ demo: $(VENV)/.with-cli
 	@cmp build/demo/inner.pcapng build/demo/again.pcapng
 	@echo && echo "All went well. The packets that were in the tunnels are in build/demo/inner.pcapng,"
 	@echo "and in a tunnel of our own in build/demo/outer.pcap; out of that one they are the same."
+	@echo "The command is $(VENV)/bin/encap, or encap after: . $(VENV)/bin/activate"
 
 test: $(VENV)/.with-test
 	$(PY) -m pytest $(PYTEST) $(PYTEST_ARGS)

@@ -422,6 +422,26 @@ def test_a_file_is_replaced_when_whole(tmp_path):
     assert capture.read(path).equals(some()[:10])
 
 
+def test_errors_have_the_name_that_was_asked_for(tmp_path, monkeypatch):
+    """Not that of the file which is to become it."""
+    path = tmp_path / "no" / "such" / "x.pcap"
+    with pytest.raises(FileNotFoundError) as caught:
+        capture.write(path, some())
+    assert caught.value.filename == str(path)
+    assert str(path) in str(caught.value)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as caught:
+        capture.write("no/such/x.pcap", some())
+    assert caught.value.filename == "no/such/x.pcap"
+    sink = capture.create("x.pcap")
+    (tmp_path / "x.pcap").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        sink.close()
+    assert caught.value.filename == str(tmp_path / "x.pcap")
+    assert caught.value.filename2 is None
+    assert names(tmp_path) == ["x.pcap"]
+
+
 @pytest.mark.parametrize("name", ["in.pcap", "in.pcap.gz"])
 def test_a_file_is_not_written_like_itself(name, tmp_path):
     path, link, hard = tmp_path / name, tmp_path / "link.pcap", tmp_path / "hard.pcap"

@@ -442,6 +442,27 @@ def test_show_goes_over_batches_and_ends(run: Run, monkeypatch: pytest.MonkeyPat
     assert out.count("\npacket ") + out.startswith("packet ") == 43
 
 
+def test_show_of_nothing(run: Run, tmp_path: Path) -> None:
+    """It is said, and there is no such packet to be shown; an empty capture has all that it has."""
+    said = "encap: nothing shown: 673 packets in all, --skip passes over 673\n"
+    assert run("show", OVERLAY, "--skip", 673) == (2, "", said)
+    encap.write(tmp_path / "empty.pcap", encap.Packets.from_frames([]))
+    empty = run("show", tmp_path / "empty.pcap")
+    assert empty == (0, "", "encap: nothing shown: 0 packets in all\n")
+
+
+def test_show_of_a_file_that_is_cut_short(run: Run, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(OVERLAY.read_bytes()[:-5])
+    status, out, err = run("show", cut, "--skip", 671)
+    assert status == 1
+    assert "packet 671, " in out
+    assert "record 672" in err
+    status, out, err = run("show", cut, "--skip", 672)
+    assert (status, out) == (1, "")
+    assert err.count("\n") == 2
+
+
 def test_show_of_what_nobody_knows(run: Run, write: Callable[..., Path]) -> None:
     status, out, _ = run("show", write(b"?" * 20, linktype=147))
     assert status == 1

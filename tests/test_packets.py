@@ -325,6 +325,24 @@ def test_concat_of_batches_with_ports(packets: Packets) -> None:
         Packets.concat([packets, bound])
 
 
+def test_concat_adds_up_what_was_left_out(packets: Packets) -> None:
+    first = packets.rewrite({"vxlan.vni": 1})
+    second = packets[:2].rewrite({"vxlan.vni": 1, "gre.key": 2})
+    joined = Packets.concat([first, packets, second])
+    assert first.left_out == {"no vxlan.vni": 5}
+    assert joined.left_out == {"no vxlan.vni": 7, "no gre.key": 2}
+    assert Packets.concat([packets]).left_out == {}
+
+
+def test_what_was_left_out_stays_with_the_batch(packets: Packets) -> None:
+    made = packets.rewrite({"vxlan.vni": 1})
+    again = pickle.loads(pickle.dumps(made))
+    for same in (again, made.compact(), made.replace(times=5), made.with_ports({5: "vxlan"})):
+        assert same.left_out == made.left_out == {"no vxlan.vni": 5}
+    assert made[:3].left_out == {}  # a selection has left nothing out
+    assert pickle.loads(pickle.dumps(packets)).left_out == {}
+
+
 def test_concat_keeps_the_first_error(packets: Packets) -> None:
     errors = [encap.CaptureError("one"), encap.CaptureError("two")]
     joined = Packets.concat([packets, *(packets.replace(error=error) for error in errors)])

@@ -7,6 +7,7 @@ Selecting makes new arrays over the same octets. What else can be done with a ba
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex, overload
@@ -231,6 +232,8 @@ class Frames:
     def concat(cls, batches: Iterable[Self]) -> Self:
         """One batch of all rows in order; octets are copied unless all share one buffer.
 
+        What the batches counted in `left_out` is added up.
+
         FieldError for batches that are bound to different ports: frames of one would be read
         with those of another.
         """
@@ -251,6 +254,9 @@ class Frames:
         else:
             bases = np.zeros(len(parts) + 1, np.int64)
         errors = [part.error for part in parts if part.error is not None]
+        left_out: Counter[str] = Counter()
+        for part in parts:
+            left_out.update(part.left_out)
         return cls._make(
             data,
             np.concatenate([part.starts + base for part, base in zip(parts, bases, strict=False)]),
@@ -260,6 +266,7 @@ class Frames:
             linktypes=np.concatenate([part.linktypes for part in parts]),
             error=errors[0] if errors else None,
             ports=parts[0]._ports,
+            left_out=dict(left_out),
             record=record,
         )
 
@@ -360,7 +367,7 @@ class Frames:
             name: np.array(getattr(compact, name))
             for name in ("wire_lengths", "times", "linktypes", "rows")
         }
-        state |= {"error": self.error, "ports": self._ports}
+        state |= {"error": self.error, "ports": self._ports, "left_out": dict(self.left_out)}
         return _unpickle, (type(self)._make, bytes(compact.data), compact.lengths, state)
 
     def replace(self, **changes: Any) -> Self:
@@ -375,8 +382,8 @@ class Frames:
         made = type(self)(
             self.data, self.starts, self.lengths, error=changes.get("error", self.error), **given
         )
-        object.__setattr__(made, "_ports", self._ports)
-        object.__setattr__(made, "_record", self._record)
+        for name in ("_ports", "_record", "left_out"):
+            object.__setattr__(made, name, getattr(self, name))
         return made
 
     def compact(self, *, out: Octets | None = None, threads: int | None = None) -> Self:
@@ -408,6 +415,7 @@ class Frames:
             rows=self._rows,
             error=self.error,
             ports=self._ports,
+            left_out=self.left_out,
             record=self._record and self._record.compacted(len(self), total),
         )
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import mmap as mapping
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from encap import memory
+from encap.capture.context import Context
 from encap.capture.formats import PCAP_HEADER_LEN, Interface
 from encap.capture.index import Decoder, decoder_for
 from encap.capture.paths import PathOrFile, name_of
@@ -147,7 +146,7 @@ def _load(stream: Reader | Decompressed) -> tuple[Decoder, Octets]:
     return decoder, filling.octets[: filling.filled]
 
 
-class Source:
+class Source(Context):
     """A capture that is being read. Made by `open`; a context manager.
 
     format: "pcap" or "pcapng".  interfaces: those described so far in the present section.
@@ -272,15 +271,7 @@ class Source:
     def close(self) -> None:
         self._stream.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _leave(self, *, failed: bool) -> None:
         self.close()
 
 

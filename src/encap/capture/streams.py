@@ -13,7 +13,8 @@ import select
 import stat
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -274,7 +275,8 @@ class Writer:
         target = path.resolve()
         # Made like every other new file: the umask takes away what it takes away from them.
         temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
-        self._file = temporary.open("xb", buffering=0)
+        with _named(path):
+            self._file = temporary.open("xb", buffering=0)
         self._target, self._temporary = target, temporary
 
     @property
@@ -319,7 +321,8 @@ class Writer:
         if self._owned:
             self._file.close()
         if self._temporary is not None:
-            self._temporary.replace(self._target)
+            with _named(self._target):
+                self._temporary.replace(self._target)
 
     def discard(self) -> None:
         """Leave no file behind; what stood under the name stays."""
@@ -327,6 +330,15 @@ class Writer:
             self._file.close()
         if self._temporary is not None:
             self._temporary.unlink()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """OSError with the name that was asked for, not that of the file which is to become it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _encoder(compression: str) -> Any:

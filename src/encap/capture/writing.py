@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from encap.capture.context import Context
 from encap.capture.kept import Likeness
 from encap.capture.output import Output, Tally, Wishes
 from encap.capture.paths import PathOrFile, endings
@@ -35,7 +35,7 @@ class Summary:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-class Sink:
+class Sink(Context):
     """A capture that is being written. Made by `create`; a context manager."""
 
     def __init__(
@@ -161,19 +161,11 @@ class Sink:
             self._ended = True
             self._output.writer.discard()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
+    def _leave(self, *, failed: bool) -> None:
+        if failed:
             self.discard()
+        else:
+            self.close()
 
 
 def _likeness(like: object) -> Likeness | None:

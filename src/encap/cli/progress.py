@@ -5,18 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from encap.capture import Source
 from encap.capture import open as open_capture
+from encap.capture.context import Context
 from encap.errors import CaptureError
 from encap.packets import Packets
 
 __all__ = ["Input"]
 
 
-class Input:
+class Input(Context):
     """A capture that is read to its end, or to where it is cut short or wrong.
 
     failure: what ended it early, or None.  packets: how many there were so far.
@@ -54,15 +54,7 @@ class Input:
     def close(self) -> None:
         self.source.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _leave(self, *, failed: bool) -> None:
         self.close()
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from encap import packet
+from encap.cli.output import say
 from encap.cli.progress import Input
-from encap.cli.words import count, time_text
+from encap.cli.words import count as words
+from encap.cli.words import time_text
 from encap.errors import UnsupportedError
 from encap.packets import NO_TIME, Packets
 
@@ -15,9 +17,10 @@ __all__ = ["show"]
 
 def show(path: str, *, count: int, skip: int, ports: Mapping[int, str | None]) -> int:
     """Prints `count` packets of the capture at `path`, those before them passed over."""
-    status = 0
+    status = shown = 0
     with Input(path) as source:
         for number, packets, row in _rows(source, skip, count):
+            shown += 1
             print(_title(number, packets, row))
             linktype = int(packets.linktypes[row])
             try:
@@ -26,6 +29,12 @@ def show(path: str, *, count: int, skip: int, ports: Mapping[int, str | None]) -
             except UnsupportedError as error:
                 print(f"not shown: {error}", end="\n\n")
                 status = 1
+    if source.failure:
+        say(str(source.failure))
+    if not shown:
+        passed = f", --skip passes over {skip:,}" if skip else ""
+        say(f"nothing shown: {words(source.packets, 'packet')} in all{passed}")
+        status = 2 if skip else 0  # what was asked for is not there
     return 1 if source.failure else status
 
 
@@ -47,6 +56,6 @@ def _title(number: int, packets: Packets, row: int) -> str:
     if int(packets.times[row]) != NO_TIME:
         parts.append(time_text(int(packets.times[row])))
     length, wire = int(packets.lengths[row]), int(packets.wire_lengths[row])
-    octets = count(length, "octet")
+    octets = words(length, "octet")
     parts.append(octets if wire == length else f"{octets} of {wire:,}")
     return ", ".join(parts)

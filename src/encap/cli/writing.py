@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Self
 
 from encap._lib import thread_count
 from encap.capture import Sink
+from encap.capture.context import Context
 from encap.packets import Packets
 
 __all__ = ["Writing"]
@@ -18,7 +17,7 @@ __all__ = ["Writing"]
 MOST_WAITING = 2  # batches: with one, each thread waits for the other to wake up
 
 
-class Writing:
+class Writing(Context):
     """Hands batches to `write`, in order, a little behind; a context manager.
 
     What `write` raises is raised by a later call, or at the end.
@@ -44,16 +43,8 @@ class Writing:
         while len(self._waiting) > most:
             self._waiting.popleft().result()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _leave(self, *, failed: bool) -> None:
         if self._thread is not None:
-            self._thread.shutdown(cancel_futures=kind is not None)
-        if kind is None:
+            self._thread.shutdown(cancel_futures=failed)
+        if not failed:
             self._wait(0)
