@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from encap.packet import Packet
     from encap.packets import Packets
 
-__all__ = ["encap"]
+__all__ = ["Run", "encap"]
 
 REASONS = {
     lib.ENCAP_NOT_CARRIED: "the template cannot carry what the packet begins with",
@@ -56,35 +56,11 @@ def encap(
     template: Packet | str | Sequence[Packet | str],
     columns: Mapping[str, Any] | None = None,
     *,
-    sport: Any = "flow",
-    udp_checksum: bool | None = None,
-    ttl: int | str | None = None,
-    tos: int | str | None = None,
-    ecn: str | None = None,
-    df: bool | int | str | None = None,
-    ip_id: Any = "zero",
-    seq: Any = None,
-    which: npt.ArrayLike | None = None,
-    errors: str = "raise",
-    ports: Mapping[int, str | None] | None = None,
-    threads: int | None = None,
     out: npt.NDArray[np.uint8] | None = None,
+    **options: Any,
 ) -> Packets:
     """The packets behind the headers of a template; see `Packets.encap`."""
-    if not is_one_of(errors, ("raise", "skip")):
-        raise FieldError(f"errors is 'raise' or 'skip', not {errors!r}", field="errors")
-    if columns is not None and not isinstance(columns, Mapping):
-        raise TypeError(f"columns are a mapping of names to values, not {type(columns).__name__}")
-    rows = len(packets)
-    given = Columns(rows, columns or {})
-    wishes = Wishes.of(
-        given, sport=sport, udp_checksum=udp_checksum, ttl=ttl, tos=tos, ecn=ecn, df=df,
-        ip_id=ip_id, seq=seq,
-    )  # fmt: skip
-    made = compiled(template, wishes)
-    given.fit(field for one in made for field in one.fields)
-    asked = Asked(made, given, _which(which, len(made), rows), errors == "skip")
-    return _Run(packets, asked, port_rules(packets._ports_with(ports)), threads).packets(out)
+    return Run.of(packets, template, columns, **options).packets(out)
 
 
 def _which(which: npt.ArrayLike | None, templates: int, rows: int) -> npt.NDArray[np.uint8] | None:
@@ -101,8 +77,50 @@ def _which(which: npt.ArrayLike | None, templates: int, rows: int) -> npt.NDArra
     return numbers
 
 
-class _Run:
-    """One call on one batch."""
+class Run:
+    """One call on one batch.
+
+    problems: uint8[n], which of the core's `ENCAP_NO_PROBLEM` ... each packet has; known once
+        `packets` was called.
+    """
+
+    @classmethod
+    def of(
+        cls,
+        packets: Packets,
+        template: Packet | str | Sequence[Packet | str],
+        columns: Mapping[str, Any] | None = None,
+        *,
+        sport: Any = "flow",
+        udp_checksum: bool | None = None,
+        ttl: int | str | None = None,
+        tos: int | str | None = None,
+        ecn: str | None = None,
+        df: bool | int | str | None = None,
+        ip_id: Any = "zero",
+        seq: Any = None,
+        which: npt.ArrayLike | None = None,
+        errors: str = "raise",
+        ports: Mapping[int, str | None] | None = None,
+        threads: int | None = None,
+    ) -> Run:
+        """A call as `Packets.encap` has it, checked; nothing is written yet."""
+        if not is_one_of(errors, ("raise", "skip")):
+            raise FieldError(f"errors is 'raise' or 'skip', not {errors!r}", field="errors")
+        if columns is not None and not isinstance(columns, Mapping):
+            raise TypeError(
+                f"columns are a mapping of names to values, not {type(columns).__name__}"
+            )
+        rows = len(packets)
+        given = Columns(rows, columns or {})
+        wishes = Wishes.of(
+            given, sport=sport, udp_checksum=udp_checksum, ttl=ttl, tos=tos, ecn=ecn, df=df,
+            ip_id=ip_id, seq=seq,
+        )  # fmt: skip
+        made = compiled(template, wishes)
+        given.fit(field for one in made for field in one.fields)
+        asked = Asked(made, given, _which(which, len(made), rows), errors == "skip")
+        return cls(packets, asked, port_rules(packets._ports_with(ports)), threads)
 
     def __init__(self, packets: Packets, asked: Asked, rules: Any, threads: int | None) -> None:
         self.source, self.asked, self.rules, self.threads = packets, asked, rules, threads
@@ -188,7 +206,7 @@ class _Run:
         rows = np.flatnonzero(self.problems == lib.ENCAP_NO_PROBLEM)
         which = None if self.asked.which is None else self.asked.which[rows]
         asked = self.asked._replace(columns=self.asked.columns.select(rows), which=which)
-        made = _Run(self.source[rows], asked, self.rules, self.threads).packets(out)
+        made = Run(self.source[rows], asked, self.rules, self.threads).packets(out)
         return self.source._derived(
             rows,
             data=made.data,

@@ -651,6 +651,8 @@ typedef struct encap_fragments {
     uint32_t *buckets; /* one more than bucket_mask, all 0 at first */
     uint8_t *log; /* entries behind each other; none: what waits stays where it is, for one call */
     uint32_t *touched; /* room for one a row of the call */
+    uint8_t
+        *fates; /* one a row of the call: why it is lost, ENCAP_LOSTS where it is not; or NULL */
     uint64_t log_size;
     uint64_t most_live; /* octets of the log that may be in use; well below log_size */
     int64_t timeouts[2]; /* nanoseconds, of IPv4 and of IPv6 */

@@ -355,6 +355,8 @@ int encap_fragments_add(const encap_batch *batch, const encap_layers *layers, co
                 lost[i] = add_fragment(&j, time, &found[i]);
             if (lost[i] < ENCAP_LOSTS)
                 state->lost[lost[i]]++;
+            if (state->fates)
+                state->fates[first + i] = (uint8_t)lost[i];
         }
     }
     /* Even if something was wrong: nothing that waits may be looked for in this batch later. */

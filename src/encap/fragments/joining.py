@@ -96,10 +96,20 @@ class Reassembler:
         that `out` needs room for what waits too. `rows` is the first row of this batch that is part
         of a datagram; `left_out` counts what was given up in this call.
         """
+        return self._add(packets, ports, threads, out).packets
+
+    def _add(
+        self,
+        packets: Packets,
+        ports: Ports | None = None,
+        threads: int | None = None,
+        out: Octets | None = None,
+    ) -> Joined:
+        """What `add` gives, and what became of each row."""
         layers = parse(packets, ports=ports, threads=threads)
         found = find(layers, self._header)
         made = _joined(layers, found, self._waiting, self._times, threads, out)
-        self._left_out.update(made.left_out)
+        self._left_out.update(made.packets.left_out)
         return made
 
     def flush(self) -> Mapping[str, int]:
@@ -126,7 +136,7 @@ def reassemble(
     layers = parse(packets, ports=ports, threads=threads)
     found = find(layers, header)
     waiting = Waiting.beside(len(found.rows), overlap, timeouts_ns(timeout))
-    return _joined(layers, found, waiting, which, threads, out, flush=True)
+    return _joined(layers, found, waiting, which, threads, out, flush=True).packets
 
 
 def _checked_times(times: str) -> str:
@@ -135,6 +145,18 @@ def _checked_times(times: str) -> str:
     if times not in TIMES:
         raise FieldError(f"times is 'first' or 'last', not {times!r}", field="times", value=times)
     return times
+
+
+class Joined(NamedTuple):
+    """What came of a call.
+
+    packets: those that are whole now.  rows: int64[n], the row that made each of them whole.
+    lost: int64[k], rows of fragments that are part of none, and not because others repeat them.
+    """
+
+    packets: Packets
+    rows: Array
+    lost: Array
 
 
 class _Whole(NamedTuple):
@@ -160,17 +182,18 @@ def _joined(
     out: Octets | None,
     *,
     flush: bool = False,
-) -> Packets:
+) -> Joined:
     """The packets that are no fragments, and the datagrams that the others make whole."""
     packets = layers.packets
     if not len(found.rows) and out is None:
-        return packets._derived(
+        same = packets._derived(
             data=packets.data,
             starts=packets.starts,
             lengths=packets.lengths,
             wire_lengths=packets.wire_lengths,
             linktypes=packets.linktypes,
         )
+        return Joined(same, same.rows, found.rows)
     others = np.ones(len(packets), np.bool_)
     others[found.rows] = False
     kept = np.flatnonzero(others)
@@ -182,10 +205,13 @@ def _joined(
     data = empty(room, np.uint8) if given is None else given
     starts = ends - lengths
     _copy(packets, kept, starts, lengths, data, threads)
-    whole, used = _join(layers, found, waiting, data, used)
+    fates = np.full(len(found.rows), lib.ENCAP_LOSTS, np.uint8)
+    whole, used = _join(layers, found, waiting, data, used, fates)
     if flush:
         waiting.flush()
-    return _in_order(packets, kept, starts, whole, data[:used], times, waiting.lost())
+    made, rows = _in_order(packets, kept, starts, whole, data[:used], times, waiting.lost())
+    gone = (fates != lib.ENCAP_LOSTS) & (fates != lib.ENCAP_LOST_DUPLICATE)
+    return Joined(made, rows, found.rows[gone])
 
 
 def _copy(
@@ -209,9 +235,12 @@ def _copy(
 
 
 def _join(
-    layers: Layers, found: Found, waiting: Waiting, data: Octets, used: int
+    layers: Layers, found: Found, waiting: Waiting, data: Octets, used: int, fates: Octets
 ) -> tuple[_Whole, int]:
-    """Adds the fragments; gives the datagrams that are whole now, and where they end in `data`."""
+    """Adds the fragments; gives the datagrams that are whole now, and where they end in `data`.
+
+    fates: why each fragment is lost, written where it is.
+    """
     packets, count = layers.packets, len(found.rows)
     whole = _Whole(*(
         np.empty(count, dtype)
@@ -223,6 +252,7 @@ def _join(
     joined = ffi.new("encap_joined *", (*arrays, 0, octets, len(data), used))
     touched = np.empty(count, np.uint32)
     waiting.pointer.touched = pointer(touched, "uint32_t", writable=True)
+    waiting.pointer.fates = pointer(fates, "uint8_t", writable=True)
     times = np.ascontiguousarray(packets.times)
     batch = Batch(packets)
     if lib.encap_fragments_add(
@@ -250,7 +280,7 @@ def _in_order(
     data: Octets,
     times: str,
     lost: Mapping[str, int],
-) -> Packets:
+) -> tuple[Packets, Array]:
     """The packets that were kept, and each datagram in the place of the row that made it whole."""
     here = np.zeros(len(packets), np.bool_)
     here[kept] = here[whole.last] = True
@@ -269,7 +299,7 @@ def _in_order(
     if packets.linktypes.strides == (0,) and (linktypes == packets.linktypes[:1]).all():
         linktypes = np.broadcast_to(packets.linktypes[0], (len(rows),))  # one for all, as before
     ended = packets.times[whole.last] if times == "last" else whole.times
-    return packets._derived(
+    made = packets._derived(
         merged(kept, whole.first),
         data=data,
         starts=merged(starts, whole.starts),
@@ -279,3 +309,4 @@ def _in_order(
         times=merged(packets.times[kept], ended),
         left_out=lost,
     )
+    return made, rows

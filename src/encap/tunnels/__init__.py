@@ -1,0 +1,21 @@
+"""Tunnels as the kernel runs them: packets in and out of devices, without a kernel.
+
+from encap import tunnels
+vtep = tunnels.VXLANTunnel(id=42, local="192.0.2.1", remote="192.0.2.2", dstport=4789)
+sent = vtep.encap(packets)
+received = vtep.decap(sent.packets)
+"""
+
+from encap.tunnels.commands import from_commands
+from encap.tunnels.ipip import IPIPTunnel
+from encap.tunnels.profiles import DIFFERENCES, Difference
+from encap.tunnels.reasons import Reason
+from encap.tunnels.result import Result
+from encap.tunnels.tunnel import Tunnel
+from encap.tunnels.underlay import Underlay
+from encap.tunnels.vxlan import VXLANTunnel
+
+__all__ = [
+    "DIFFERENCES", "Difference", "IPIPTunnel", "Reason", "Result", "Tunnel", "Underlay",
+    "VXLANTunnel", "from_commands",
+]  # fmt: skip

@@ -1,0 +1,62 @@
+"""What inner packets are: looked at only where something depends on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from encap.packets import Packets
+
+__all__ = ["Inside"]
+
+Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+ETHERNET, ETHERNET_LEN = 1, 14
+IPV4, IPV6 = 0x0800, 0x86DD
+IPV4_LEN, IPV6_LEN = 20, 40
+DF = 0x40
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Some packets of a batch that begin with Ethernet, or with IP.
+
+    rows: int64[m], which.  ip: int64[m], where in the octets their IP header is.
+    ipv4, ipv6: bool[m], which have a whole header of that version there.
+    must_stay_whole: bool[m], IPv4 with DF, and IPv6.
+    """
+
+    rows: Int64s
+    ip: Int64s
+    ipv4: Bools
+    ipv6: Bools
+    must_stay_whole: Bools
+
+    @classmethod
+    def of(cls, packets: Packets, rows: Int64s) -> Self:
+        """What these rows of a batch are."""
+        ip, end = packets.starts[rows], packets.starts[rows] + packets.lengths[rows]
+        frames = packets.linktypes[rows] == ETHERNET
+        ip = ip + ETHERNET_LEN * frames
+        data, last = packets.data, max(packets.data.size - 1, 0)
+        if not data.size:
+            none = np.zeros(len(rows), np.bool_)
+            return cls(rows, ip, none, none, none)
+        version = data[np.minimum(ip, last)] >> 4
+        type_at = np.clip(ip - 2, 0, max(last - 1, 0))
+        ethertype = data[type_at].astype(np.uint16) << 8 | data[np.minimum(type_at + 1, last)]
+        ipv4 = (end - ip >= IPV4_LEN) & np.where(frames, ethertype == IPV4, version == 4)
+        ipv6 = (end - ip >= IPV6_LEN) & np.where(frames, ethertype == IPV6, version == 6)
+        df = (data[np.minimum(ip + 6, last)] & DF) != 0
+        return cls(rows, ip, ipv4, ipv6, ipv6 | ipv4 & df)
+
+    def chosen(self, where: Bools) -> Inside:
+        """Those of them that are meant."""
+        return Inside(
+            self.rows[where], self.ip[where], self.ipv4[where], self.ipv6[where],
+            self.must_stay_whole[where],
+        )  # fmt: skip

@@ -1,0 +1,91 @@
+"""What tunnels directly over IP share: the outer header, and whose packet it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from encap.fields import Header
+from encap.headers.ipv4 import IPv4
+from encap.headers.ipv6 import IPv6
+from encap.tunnels.departing import Wrapping
+from encap.tunnels.options import frozen
+from encap.tunnels.outer import is_address
+from encap.tunnels.reasons import Reason
+from encap.tunnels.tunnel import Tunnel
+from encap.tunnels.words import Words, flag, text, word_or_number
+
+if TYPE_CHECKING:
+    from encap.tunnels.receiving import Array, Bools, Receiving
+
+__all__ = ["ADDRESSES", "IPV4_WORDS", "OverIPv4", "outer_options"]
+
+ADDRESSES: Words = {"local": text("local", "any"), "remote": text("remote", "any")}
+TTL = word_or_number("ttl", inherit="inherit", auto=None)
+TOS = word_or_number("tos", inherit="inherit")
+IPV4_WORDS: Words = {
+    **ADDRESSES, "ttl": TTL, "hoplimit": TTL, "hlim": TTL, "tos": TOS, "dsfield": TOS,
+    "pmtudisc": flag("pmtudisc"), "nopmtudisc": flag("pmtudisc", value=False),
+}  # fmt: skip
+
+
+def outer_options(tunnel: Tunnel) -> dict[str, Any]:
+    """What `Packets.encap` is to inherit: ECN as the profile has it, TOS and TTL if asked."""
+    options: dict[str, Any] = {"ecn": "linux" if tunnel.profile == "linux" else "copy"}
+    if tunnel.tos == "inherit":
+        options["tos"] = "inherit"
+    if tunnel.ttl == "inherit":
+        options["ttl"] = "inherit"
+    return options
+
+
+def number_or(value: int | str | None, otherwise: int) -> int:
+    """An option that is a number, or what stands for its words."""
+    return value if isinstance(value, int) else otherwise
+
+
+def ip_header(tunnel: Tunnel, **fields: Any) -> Header:
+    """The outer IP header of a tunnel, as far as its options say it."""
+    ttl, tos = number_or(tunnel.ttl, 64), number_or(tunnel.tos, 0)
+    source, target = (0 if one is None else int(one) for one in (tunnel.local, tunnel.remote))
+    if tunnel.family == "ipv4":
+        return IPv4(src=source, dst=target, ttl=ttl or 64, tos=tos, **fields)
+    return IPv6(src=source, dst=target, hop_limit=ttl, traffic_class=tos, **fields)
+
+
+@frozen
+class OverIPv4(Tunnel):
+    """A tunnel device directly over IPv4.
+
+    ttl: None or 0 inherits the inner one.
+    pmtudisc: DF is set in the outer header; otherwise it is that of an inner IPv4 packet.
+    """
+
+    pmtudisc: bool = True
+
+    FAMILY = "ipv4"
+    WORDS: ClassVar[Words] = IPV4_WORDS
+
+    def _outer(self) -> dict[str, Any]:
+        """Options of `Packets.encap` for the outer header."""
+        options = outer_options(self)
+        if not self.ttl:
+            options["ttl"] = "inherit"
+        options["df"] = "set" if self.pmtudisc else "inherit"
+        return options
+
+    def _wrapping(self, *headers: Header, protocol: int | None = None) -> Wrapping:
+        """IPv4 and other headers in front of packets."""
+        return Wrapping([(ip_header(self, protocol=protocol), *headers)], {}, self._outer())
+
+    def _check_ends(self, going: Receiving) -> None:
+        """Refuses packets between other addresses."""
+        for column, mine in (("src", self.remote), ("dst", self.local)):
+            if mine is not None:
+                theirs = going.columns[f"{going.family}.{column}"]
+                going.refuse(~is_address(theirs, mine), Reason.NO_TUNNEL)
+
+
+def short(going: Receiving, least: Array | int) -> Bools:
+    """bool[n]: where an inner packet has fewer octets than this."""
+    found: Bools = going.said - going.inner < least
+    return found

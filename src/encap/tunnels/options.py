@@ -1,0 +1,128 @@
+"""What a tunnel's options are: checked, and brought to one type, when they are set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Generic, TypeVar, dataclass_transform, overload
+
+from encap.addresses import MAC
+from encap.errors import TunnelError
+
+__all__ = [
+    "AddressOption", "IPAddress", "KeyOption", "MACOption", "NumberOption", "address", "frozen",
+    "mac",
+]  # fmt: skip
+
+IPAddress = IPv4Address | IPv6Address
+_Value = TypeVar("_Value")
+_Given = TypeVar("_Given")
+
+
+_Class = TypeVar("_Class")
+
+
+@dataclass_transform(kw_only_default=True)
+def frozen(cls: type[_Class]) -> type[_Class]:
+    """A class of options: a frozen dataclass, made with keywords alone.
+
+    Type checkers are not told that it is frozen: for frozen ones they would look past what an
+    option gives to what it takes.
+    """
+    return dataclass(frozen=True, kw_only=True)(cls)
+
+
+class _Option(Generic[_Value, _Given]):
+    """A field of a tunnel that takes more than it gives."""
+
+    def __init__(self, read: Callable[[str, Any], _Value], default: _Given | None = None) -> None:
+        self.read, self.default = read, default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Any: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> _Value: ...
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        # Asked of the class, it gives the default: that is how dataclasses learn it.
+        return self.default if instance is None else instance.__dict__[self.name]
+
+    def __set__(self, instance: object, value: _Given) -> None:
+        instance.__dict__[self.name] = self.read(self.name, value)
+
+
+class AddressOption(_Option[IPAddress | None, str | int | IPAddress | None]):
+    """An IP address of either family; None where there is none ("any")."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda name, value: None if value is None else address(name, value))
+
+
+class MACOption(_Option[MAC | None, str | int | bytes | MAC | None]):
+    """A MAC address, or None."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda name, value: None if value is None else mac(name, value))
+
+
+class NumberOption(_Option[int | str | None, int | str | None]):
+    """A number in a range, or one of some words; None where it is left open."""
+
+    def __init__(
+        self, least: int, most: int, *words: str, default: int | str | None = None
+    ) -> None:
+        def read(name: str, value: object) -> int | str | None:
+            if value is None or (isinstance(value, str) and value in words):
+                return value
+            return _number(name, value, least, most, *words)
+
+        super().__init__(read, default)
+
+
+class KeyOption(_Option[int | None, int | str | None]):
+    """A GRE key: a number of 32 bits, or written as an IPv4 address is; None for none."""
+
+    def __init__(self) -> None:
+        super().__init__(_key)
+
+
+def _key(name: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = int(IPv4Address(value)) if "." in value else int(value, 0)
+        except ValueError as error:
+            raise TunnelError(f"{name} is a number or a dotted quad, not {value!r}") from error
+    return _number(name, value, 0, 0xFFFFFFFF)
+
+
+def _number(name: str, value: object, least: int, most: int, *words: str) -> int:
+    """A number in a range; TunnelError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        also = "".join(f" or {word!r}" for word in words)
+        raise TunnelError(f"{name} is {least} to {most}{also}, not {value!r}")
+    return int(value)
+
+
+def address(name: str, value: object) -> IPAddress:
+    """An address of either family, from text or as it is. TunnelError for anything else."""
+    if isinstance(value, IPAddress):
+        return value
+    for family in (IPv4Address, IPv6Address):
+        try:
+            return family(value)
+        except ValueError:
+            continue
+    raise TunnelError(f"{name} is an IP address, not {value!r}")
+
+
+def mac(name: str, value: object) -> MAC:
+    """A MAC address from what `MAC` takes. TunnelError for anything else."""
+    try:
+        return value if isinstance(value, MAC) else MAC(value)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise TunnelError(f"{name}: {error}") from error

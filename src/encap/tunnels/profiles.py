@@ -1,0 +1,70 @@
+"""Where the kernel and the RFCs differ: one row for each difference, with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from encap.errors import TunnelError
+
+__all__ = ["DIFFERENCES", "Difference", "Profile", "profile"]
+
+Profile = Literal["linux", "rfc"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that `profile="linux"` and `profile="rfc"` do differently.
+
+    name: what the code asks for.  linux, rfc: what each does.  source: where that is written.
+    """
+
+    name: str
+    linux: str
+    rfc: str
+    source: str
+
+
+DIFFERENCES = {
+    difference.name: difference
+    for difference in (
+        Difference(
+            "ecn_encap",
+            "an inner CE becomes an outer ECT(0)",
+            "the outer ECN bits are those of the inner packet, CE included",
+            "Linux, INET_ECN_encapsulate; RFC 6040 section 4.1, normal mode",
+        ),
+        Difference(
+            "vxlan_reserved",
+            "a packet with a reserved bit set is dropped",
+            "reserved bits are ignored on receipt",
+            "Linux, vxlan_rcv; RFC 7348 section 5",
+        ),
+        Difference(
+            "gre_checksum",
+            "a checksum where none is configured, or none where one is, drops the packet",
+            "a checksum is verified where there is one",
+            "Linux, __ipgre_rcv; RFC 2784 section 2.2",
+        ),
+        Difference(
+            "geneve_critical",
+            "the C bit drops the packet unless the device is external; options are not read",
+            "a critical option that is not known drops the packet, whatever the C bit says",
+            "Linux, geneve_rx; RFC 8926 sections 3.4 and 3.5",
+        ),
+        Difference(
+            "geneve_options",
+            "options that do not fill their area exactly are accepted",
+            "options that do not fill their area exactly drop the packet",
+            "Linux, geneve_rx; RFC 8926 section 3.5",
+        ),
+    )
+}
+"""By name: all that `profile=` changes."""
+
+
+def profile(value: object) -> Profile:
+    """The profile of that name. TunnelError for another one."""
+    if value == "linux" or value == "rfc":  # noqa: PLR1714  # mypy narrows this way alone
+        return value
+    raise TunnelError(f"profile is 'linux' or 'rfc', not {value!r}")

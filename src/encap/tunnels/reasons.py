@@ -1,0 +1,75 @@
+"""Why an endpoint did not take, or did not send, a packet: one enumeration for all tunnels."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Self
+
+__all__ = ["Reason"]
+
+
+class Reason(IntEnum):
+    """What became of a packet; `Result.reasons` holds these numbers.
+
+    sentence: what it means.  counters: what Linux counts it as, as `nstat` and `ip -s link` name
+    it, for IPv4 and IPv6; none where the kernel drops in silence.
+    """
+
+    sentence: str
+    counters: tuple[str, ...]
+
+    def __new__(cls, number: int, sentence: str = "", counters: str = "") -> Self:
+        self = int.__new__(cls, number)
+        self._value_ = number
+        self.sentence = sentence
+        self.counters = tuple(counters.split())
+        return self
+
+    ACCEPTED = 0, "accepted"
+    HELD = 1, "a fragment: it is kept until its datagram is whole"
+
+    # --- the underlay
+    OTHER_HOST = 10, "the frame is for another MAC address"
+    OTHER_PROTOCOL = 11, "the packet is not one of the tunnel's IP version and protocol"
+    IP_HEADER = 12, "the outer IP header is wrong", "Ip:InHdrErrors Ip6InHdrErrors"
+    IP_CHECKSUM = 13, "the outer IPv4 header checksum is wrong", "IpExt:InCsumErrors"
+    IP_TRUNCATED = (
+        14,
+        "the outer IP length says more than is there",
+        "IpExt:InTruncatedPkts Ip6InTruncatedPkts",
+    )
+    NOT_OURS = 15, "the outer destination is no address of ours", "Ip:InAddrErrors Ip6InAddrErrors"
+    FRAGMENTS = (
+        16,
+        "fragments that overlap, contradict each other or never became whole",
+        "Ip:ReasmFails IpExt:ReasmOverlaps Ip6ReasmFails",
+    )
+    UDP_LENGTH = 20, "the UDP length cannot be", "Udp:InErrors Udp6InErrors"
+    UDP_CHECKSUM = 21, "the UDP checksum is wrong", "Udp:InCsumErrors Udp6InCsumErrors"
+    NO_PORT = 22, "no tunnel listens on that UDP port", "Udp:NoPorts Udp6NoPorts"
+
+    # --- the tunnel
+    NO_TUNNEL = (
+        30,
+        "no such tunnel: addresses, key, VNI or session are another's",
+        "Icmp:OutDestUnreachs Icmp6OutDestUnreachs",
+    )
+    TOO_SHORT = 31, "the tunnel header, or the packet in it, is cut short", "rx_dropped"
+    VERSION = 32, "the tunnel header has another version"
+    RESERVED_BITS = 33, "a bit is set that must be zero"
+    CHECKSUM = 34, "the tunnel's checksum is wrong", "rx_errors"
+    CHECKSUM_FLAG = 35, "a checksum where none is agreed, or none where one is", "rx_errors"
+    SEQUENCE = 36, "out of sequence: old, or seen before", "rx_errors"
+    CRITICAL_OPTION = 37, "an option is critical, and not known", "rx_errors rx_frame_errors"
+    INNER_PROTOCOL = 38, "what the tunnel does not carry", "rx_dropped rx_errors"
+    INNER_FRAME = 39, "the inner header is incomplete", "rx_errors rx_frame_errors"
+    INNER_SOURCE = 40, "the inner source MAC address is ours, or that of nobody", "rx_errors"
+    SPOOFED = 41, "the inner source does not belong to the outer one", "rx_errors"
+    ECN = 42, "congestion was met by a packet that cannot say so", "rx_errors rx_frame_errors"
+
+    # --- sending
+    NOT_CARRIED = 60, "the tunnel does not carry such a packet", "tx_errors tx_dropped"
+    NO_DESTINATION = 61, "nothing says where the packet is to go", "tx_errors tx_carrier_errors"
+    TOO_BIG = 62, "the packet does not fit and must not be fragmented", "tx_errors"
+    INCOMPLETE = 63, "a checksum needs octets that were not captured"
+    LIMIT = 64, "the packet is in as many tunnels as it may be", "tx_errors"

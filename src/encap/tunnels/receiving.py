@@ -1,0 +1,212 @@
+"""Packets on their way through a tunnel's receiver: each one refused, or still going."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from encap.layers import Layers, parse
+from encap.registry import DEFAULT
+from encap.tunnels.reasons import Reason
+from encap.tunnels.sums import octet_sums
+from encap.walk import OTHER, Status, path_name
+
+if TYPE_CHECKING:
+    from encap.packets import Packets
+
+__all__ = ["Array", "Bools", "Family", "Int64s", "Receiving"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+Int64s = npt.NDArray[np.int64]
+Family = Literal["ipv4", "ipv6"]
+
+LINKS = {"eth", "sll", "sll2", "null", "vlan"}
+EXTENSIONS = {"hopopt", "routing", "fragment", "dstopts", "ah"}
+OUTER: Mapping[Family, tuple[str, ...]] = {
+    "ipv4": ("ipv4.src", "ipv4.dst", "ipv4.tos", "ipv4.total_len", "ipv4.protocol"),
+    "ipv6": ("ipv6.src", "ipv6.dst", "ipv6.traffic_class", "ipv6.payload_len", "ipv6.next_header"),
+}
+"""Columns that are read of every packet."""
+
+
+class Way(NamedTuple):
+    """Where in a path the outer IP header is, and what it carries: slots, and its number.
+
+    The number is that of "no next header" where the walk found none.
+    """
+
+    ip: int
+    upper: int
+    protocol: int
+
+
+NO_NEXT = 59
+_NONE = Way(-1, -1, NO_NEXT)
+
+
+@lru_cache(maxsize=4096)
+def _way(path: str, family: Family) -> Way:
+    """The way of a path; `_NONE` where it does not begin with that family of IP."""
+    words = path.split("/")
+    ip = next((slot for slot, word in enumerate(words) if word not in LINKS), len(words))
+    if words[ip : ip + 1] != [family]:
+        return _NONE
+    upper = ip + 1
+    while upper < len(words) and words[upper] in EXTENSIONS:
+        upper += 1
+    number = DEFAULT.number("protocol", words[upper]) if upper < len(words) else None
+    return Way(ip, upper, NO_NEXT if number is None else number)
+
+
+class Receiving:
+    """A batch at a tunnel's receiver. Offsets are octets from the start of a frame, int64[n].
+
+    reasons: uint8[n], 0 while a packet is still going.
+    columns: fields by name, of the outer headers where they are there.
+    ways: int16[3, n], slots of the outer IP header and of what it carries; see `Way`.
+    ip, upper: where these two headers begin.
+    protocol: uint8[n], what IP carries, behind extension headers.
+    end, said: where the outermost lengths end that were looked at: in the octets that are here,
+        and as they say.
+    inner: where the inner packet begins; linktypes: uint16[n], what with.
+    replies: what the endpoint says about packets that it refused.
+    """
+
+    __slots__ = (
+        "columns", "end", "family", "inner", "ip", "layers", "linktypes", "packets",
+        "protocol", "reasons", "replies", "said", "tos", "upper", "ways",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        packets: Packets,
+        family: Family,
+        fields: Iterable[str],
+        ports: Mapping[int, str | None],
+    ) -> None:
+        count = len(packets)
+        self.packets, self.family = packets, family
+        self.layers: Layers = parse(packets, ports=ports)
+        self.columns = packets.columns(*OUTER[family], *fields, ports=ports)
+        self.reasons = np.zeros(count, np.uint8)
+        self.tos: Array = self.columns[OUTER[family][2]]
+        self.ways: Array = self._ways()
+        self.refuse(self.ways[0] < 0, Reason.OTHER_PROTOCOL)
+        self.ip, self.upper = self.offset(self.ways[0]), self.offset(self.ways[1])
+        self.protocol: Array = self._protocols()
+        self.end = self.packets.lengths.astype(np.int64)
+        self.said = np.maximum(self.end, self.packets.wire_lengths)
+        self.inner = self.upper
+        self.replies: list[Packets] = []
+        self.linktypes: Array = np.broadcast_to(np.uint16(101), (count,))
+
+    def __len__(self) -> int:
+        return len(self.reasons)
+
+    def _ways(self) -> Array:
+        """int16[3, n]: the `Way` of every packet."""
+        ids, paths = self.layers.path_ids, self.layers.paths
+        table = np.array([_way(path, self.family) for path in paths] or [_NONE], np.int16).T
+        if len(paths) == 1 and len(ids) and ids.max() == 0:
+            return np.broadcast_to(table, (3, len(ids)))
+        found: Array = table[:, np.minimum(ids, max(len(paths) - 1, 0))]
+        for row in np.flatnonzero(ids == OTHER):
+            found[:, row] = _way(path_name(self.layers.kinds[row]), self.family)
+        return found
+
+    def _protocols(self) -> Array:
+        """uint8[n]: the protocol number of what the outer IP header carries."""
+        if self.family == "ipv4":
+            protocol: Array = self.columns["ipv4.protocol"]
+            return protocol
+        # Behind extension headers the walk knows best.
+        direct = self.ways[1] == self.ways[0] + 1
+        return np.where(direct, self.columns["ipv6.next_header"], self.ways[2]).astype(np.uint8)
+
+    def header_end(self) -> Int64s:
+        """Where the outer IP header ends, extension headers not counted."""
+        return self.offset(self.ways[0] + 1)
+
+    def offset(self, slots: Array) -> Int64s:
+        """Where headers begin; behind the last one that means where the payload does."""
+        records, slot = self.layers._records, slots[0] if len(slots) else 0
+        if (slots == slot).all():
+            found = records["offset"][:, min(max(slot, 0), 15)]
+        else:
+            found = records["offset"][np.arange(len(self)), np.clip(slots, 0, 15)]
+        return np.where(slots < records["count"], found, records["payload"]).astype(np.int64)
+
+    def refuse(self, where: Bools, reason: Reason) -> None:
+        """Packets that are still going go no further."""
+        if where.any():
+            self.reasons[where & (self.reasons == 0)] = reason
+
+    def going(self) -> Bools:
+        """bool[n]: packets that were not refused."""
+        still: Bools = self.reasons == 0
+        return still
+
+    def rows(self, where: Bools | bool = True) -> Int64s:
+        """Rows of packets that are still going, of those that are meant."""
+        return np.flatnonzero(where & self.going())
+
+    def limit(self, said: Int64s) -> None:
+        """Packets end where an outer length says, if it is in front of the end so far."""
+        self.said = np.minimum(self.said, said)
+        self.end = np.minimum(self.end, self.said)
+
+    def stopped_at(self, slots: Array) -> Bools:
+        """bool[n]: where a header could not be read whole."""
+        layers = self.layers
+        stopped = (layers.status != Status.OK) & (layers.status != Status.FRAGMENT)
+        found: Bools = stopped & (layers.status_layer == slots)
+        return found
+
+    def broken_above(self) -> Bools:
+        """bool[n]: where the header that IP carries could not be read whole."""
+        return self.stopped_at(self.ways[1])
+
+    def fragments(self) -> Bools:
+        """bool[n]: fragments of an outer datagram."""
+        found: Bools = (self.layers.status == Status.FRAGMENT) & (
+            self.layers.status_layer < self.ways[1]
+        )
+        return found
+
+    def sums(self, rows: Int64s, begin: Int64s, end: Int64s) -> npt.NDArray[np.uint32]:
+        """uint32[m]: ones' complement sums of octets of some rows, folded to 16 bits.
+
+        begin, end: of those rows. What lies outside of a row's octets is not summed.
+        """
+        chosen = self.packets
+        lengths = np.clip(end - begin, 0, None)
+        spans = chosen._make(
+            chosen.data,
+            np.ascontiguousarray(chosen.starts[rows] + begin),
+            lengths.astype(np.uint32),
+            wire_lengths=lengths.astype(np.uint32),
+            times=chosen.times[rows],
+            linktypes=np.broadcast_to(np.uint16(1), (len(rows),)),
+        )
+        return octet_sums(spans)
+
+    def sources(self) -> npt.NDArray[np.uint8]:
+        """uint8[n, 6]: source MAC addresses of the frames that begin at `inner`."""
+        sources: npt.NDArray[np.uint8] = self.columns["inner.eth.src"]
+        return sources
+
+    def numbers(self, rows: Int64s, offsets: Int64s, octets: int = 2) -> npt.NDArray[np.uint32]:
+        """uint32[m]: numbers in network order, read from some rows where they are whole there.
+
+        offsets: of those rows; the caller knows that they lie in front of the row's end.
+        """
+        at = self.packets.starts[rows] + offsets
+        value = np.zeros(len(rows), np.uint32)
+        for octet in range(octets):
+            value = value << 8 | self.packets.data[at + octet]
+        return value

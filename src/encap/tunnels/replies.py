@@ -1,0 +1,156 @@
+"""What an endpoint says back: ICMP errors that quote the packet in question.
+
+They are made as the kernel makes them: IPv4 quotes up to 576 octets of the whole message, IPv6 up
+to 1,280.  Source: RFC 792, RFC 1812 section 4.3.2.3, RFC 4443 sections 2.4, 3.1 and 3.2.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from encap._lib import Batch, lib, pointer
+from encap.fields import Header
+from encap.headers.ethernet import Ethernet
+from encap.headers.icmp import FRAGMENTATION_NEEDED, UNREACHABLE
+from encap.headers.ipv4 import IPv4
+from encap.headers.ipv6 import IPv6
+from encap.packet import Packet
+from encap.packets import Packets
+from encap.tunnels.sums import fold, octet_sums, words
+
+if TYPE_CHECKING:
+    from encap.tunnels.inside import Inside
+    from encap.tunnels.options import IPAddress
+    from encap.tunnels.tunnel import Tunnel
+
+__all__ = ["PORT", "TOO_BIG", "Error", "errors", "no_replies", "too_big"]
+
+DUMMY = IPv4Address("192.0.0.8")
+"""The source of an ICMP error of a host that has no IPv4 address.  Source: RFC 7600."""
+CONTROL = 0xC0
+"""DSCP of what belongs to the network itself: RFC 1812 section 5.3.2.3 (precedence 6)."""
+_MOST = {4: 576, 6: 1280}
+
+
+class Error(NamedTuple):
+    """An ICMP error: type and code for IPv4 and for IPv6."""
+
+    ipv4: tuple[int, int]
+    ipv6: tuple[int, int]
+
+
+PORT = Error((UNREACHABLE, 3), (1, 4))
+"""Nothing listens there."""
+TOO_BIG = Error((UNREACHABLE, FRAGMENTATION_NEEDED), (2, 0))
+"""It does not fit, and must not be fragmented."""
+
+
+def no_replies() -> Packets:
+    """An empty batch."""
+    return Packets.from_frames([])
+
+
+def too_big(tunnel: Tunnel, packets: Packets, inside: Inside, mtu: int) -> Packets:
+    """Answers to inner packets of which `mtu` octets would have fit; Ethernet for frames."""
+    room = mtu - (14 if tunnel.FRAMES else 0)
+    ours = (*tunnel.addresses, *((tunnel.local,) if tunnel.local is not None else ()))
+    replies = []
+    for version, where in ((4, inside.ipv4), (6, inside.ipv6)):
+        chosen = inside.chosen(where)
+        source = next((one for one in ours if one.version == version), None)
+        if version == 4:
+            source = source or DUMMY
+        if len(chosen.rows) and source is not None:
+            replies.append(errors(packets, chosen.rows, chosen.ip, TOO_BIG, source, rest=room))
+    return Packets.concat(replies)
+
+
+def errors(
+    packets: Packets,
+    rows: npt.NDArray[np.int64],
+    ip: npt.NDArray[np.int64],
+    error: Error,
+    source: IPAddress,
+    *,
+    rest: int = 0,
+) -> Packets:
+    """One answer for each of some packets, back to where it came from.
+
+    rows: int64[m] of `packets`.  ip: int64[m], where in the octets their IP headers are, of the
+    version of `source`.  rest: the second word of the ICMP header.
+    Frames are answered by frames, with the MAC addresses exchanged.
+    """
+    fourth = source.version == 4
+    headers = 28 if fourth else 48
+    quoted = np.minimum(packets.starts[rows] + packets.lengths[rows] - ip,
+                        _MOST[source.version] - headers)  # fmt: skip
+    octets, at = packets.data, ip + (12 if fourth else 8)
+    sender = octets[at[:, None] + np.arange(4 if fourth else 16)]
+    kind, code = error.ipv4 if fourth else error.ipv6
+    head = bytes([kind, code, 0, 0]) + rest.to_bytes(4, "big")
+    messages = _messages(packets, rows, ip, quoted, head)
+    if fourth:
+        network: Header = IPv4(src=str(source), dst=0, tos=CONTROL, protocol=1)
+        columns = {"ipv4.dst": sender.view(">u4")[:, 0].astype(np.uint32)}
+        initial = np.zeros(len(rows), np.uint32)
+    else:
+        network = IPv6(src=str(source), dst="::", next_header=58)
+        columns = {"ipv6.dst": sender}
+        initial = words(sender) + words(np.frombuffer(source.packed, np.uint8)[None])
+        initial += 58 + messages.lengths
+    _write_checksums(messages, initial)
+    link: list[Header] = []
+    if len(rows) and (packets.linktypes[rows] == 1).all():
+        link.append(Ethernet(src=0, dst=0))
+        macs = octets[packets.starts[rows][:, None] + np.arange(12)]
+        columns |= {"eth.dst": macs[:, 6:], "eth.src": macs[:, :6]}
+    return messages.encap(Packet(*link, network), columns)
+
+
+def _messages(
+    packets: Packets,
+    rows: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    head: bytes,
+) -> Packets:
+    """A head, and behind it what is quoted of each packet, as raw octets of IP's payload."""
+    total = lengths + len(head)
+    at = np.cumsum(total) - total
+    data = np.empty(int(total.sum()), np.uint8)
+    spans = _spans(packets, rows, packets.data, starts, lengths)
+    if len(rows):
+        source, room = Batch(spans), pointer(data, "uint8_t", writable=True)
+        targets = pointer(at + len(head), "int64_t")
+        if lib.encap_compact(source.pointer, 0, len(rows), targets, room, data.size):
+            raise AssertionError("what is quoted lies inside of its packet")
+        data[at[:, None] + np.arange(len(head))] = np.frombuffer(head, np.uint8)
+    return _spans(packets, rows, data, at, total)
+
+
+def _spans(
+    packets: Packets,
+    rows: npt.NDArray[np.int64],
+    data: npt.NDArray[np.uint8],
+    starts: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+) -> Packets:
+    """Octets as raw packets, with the times of the rows that they come from."""
+    sizes = lengths.astype(np.uint32)
+    return packets._make(
+        data, starts, sizes, wire_lengths=sizes, times=packets.times[rows],
+        linktypes=np.broadcast_to(np.uint16(101), (len(rows),)),
+    )  # fmt: skip
+
+
+def _write_checksums(messages: Packets, initial: npt.NDArray[np.uint32]) -> None:
+    """Writes the ICMP checksums, which are 0 so far. initial: uint32[n], pseudo header sums."""
+    sums = octet_sums(messages) + initial
+    checksums = 0xFFFF - fold(sums)
+    data = messages.data
+    at = messages.starts + 2
+    data[at], data[at + 1] = checksums >> 8, checksums & 0xFF

@@ -1,0 +1,32 @@
+"""What a tunnel remembers from packet to packet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from encap.fragments import Reassembler
+
+__all__ = ["State"]
+
+
+@dataclass(slots=True)
+class State:
+    """Counters and tables of a device.
+
+    next_id: IPv4 id of the next packet to be sent.  sent: sequence number of the next one.
+    received: the next sequence number that is expected; None before the first packet.
+    fragments: outer datagrams that are not whole yet.
+    """
+
+    next_id: int = 0
+    sent: int = 0
+    received: int | None = None
+    fragments: Reassembler = field(default_factory=Reassembler)
+
+    def take_ids(self, count: int) -> npt.NDArray[np.uint16]:
+        """uint16[count]: the next IPv4 ids, one after the other."""
+        first, self.next_id = self.next_id, (self.next_id + count) & 0xFFFF
+        return (first + np.arange(count)).astype(np.uint16)

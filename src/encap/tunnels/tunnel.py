@@ -1,0 +1,191 @@
+"""What all tunnels have in common: how packets go in and come out, and what is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from encap.errors import TunnelError
+from encap.fields import Header
+from encap.packet import Packet
+from encap.packets import Packets
+from encap.tunnels.arriving import Delivery, deliver, inner_packets
+from encap.tunnels.departing import Wrapping, send
+from encap.tunnels.options import AddressOption, MACOption, NumberOption, address, frozen
+from encap.tunnels.outer import check_host
+from encap.tunnels.profiles import Profile, profile
+from encap.tunnels.reasons import Reason
+from encap.tunnels.receiving import Family, Int64s, Receiving
+from encap.tunnels.state import State
+from encap.tunnels.underlay import Underlay
+
+if TYPE_CHECKING:
+    from encap.tunnels.host import Device, Host
+    from encap.tunnels.options import IPAddress
+    from encap.tunnels.result import Result
+    from encap.tunnels.words import Words
+
+__all__ = ["Link", "Tunnel"]
+
+ETHERNET_LEN = 14
+
+Link: TypeAlias = Header | Packet | Sequence[Header] | None
+
+
+@frozen
+class Tunnel:
+    """A tunnel device as the kernel runs it: frozen options, named as `ip link` names them.
+
+    local, remote: addresses of both ends; both of one family, None for any.
+    ttl: of the outer header: a number, "inherit", or None for what this kind of device does.
+    tos: DSCP of the outer header, or "inherit". ECN is inherited always (RFC 6040).
+    address: MAC address of the device, where it has one.
+    addresses: IP addresses of the device: ICMP answers come from them.
+    mtu: octets that the device takes; None for what its headers leave of the underlay's MTU.
+    underlay: the host below.
+    profile: "linux", or "rfc" where the two differ: see `encap.tunnels.DIFFERENCES`.
+    """
+
+    local: AddressOption = AddressOption()
+    remote: AddressOption = AddressOption()
+    ttl: NumberOption = NumberOption(0, 255, "inherit")
+    tos: NumberOption = NumberOption(0, 255, "inherit", default=0)
+    address: MACOption = MACOption()
+    addresses: tuple[IPAddress, ...] = ()
+    mtu: NumberOption = NumberOption(68, 65535)
+    underlay: Underlay = Underlay()
+    profile: Profile = "linux"
+    _state: list[State] = field(default_factory=lambda: [State()], init=False, repr=False,
+                                compare=False)  # fmt: skip
+
+    KINDS: ClassVar[tuple[str, ...]] = ()
+    """What `ip link add type` calls such a device."""
+    WORDS: ClassVar[Words] = {}
+    """The options of that command, and what they say here."""
+    FAMILY: ClassVar[Family | None] = None
+    """The underlay's IP version, where the kind of device says it."""
+    FRAMES: ClassVar[bool] = False
+    """The device carries Ethernet frames."""
+    FIELDS: ClassVar[tuple[str, ...]] = ()
+    """Columns that the receiver looks at, beside those of the outer IP header."""
+
+    def __post_init__(self) -> None:
+        known = tuple(address("addresses", one) for one in self.addresses)
+        object.__setattr__(self, "addresses", known)
+        profile(self.profile)
+        given = {one.version for one in (self.local, self.remote) if one is not None}
+        if len(given) > 1:
+            raise TunnelError("local and remote are of different IP versions")
+        wanted = {"ipv4": {4}, "ipv6": {6}}.get(self.FAMILY or "", {4, 6})
+        if not given <= wanted:
+            raise TunnelError(f"{type(self).__name__} runs over {self.FAMILY} alone")
+
+    @property
+    def family(self) -> Family:
+        """The underlay's IP version, by its path name."""
+        if self.FAMILY is not None:
+            return self.FAMILY
+        known = self.remote or self.local
+        return "ipv6" if known is not None and known.version == 6 else "ipv4"
+
+    @property
+    def overhead(self) -> int:
+        """Octets of the headers in front of a packet, the link's not counted; the most there are.
+
+        Options that packets bring with them are not counted either.
+        """
+        wrapping = self._wrap(Packets.from_frames([]))
+        return max(sum(header.header_len for header in one) for one in wrapping.templates)
+
+    @property
+    def device_mtu(self) -> int:
+        """Octets of an IP packet that the device takes: `mtu`, or what the underlay leaves."""
+        if isinstance(self.mtu, int):
+            return self.mtu
+        return self.underlay.mtu - self.overhead - (ETHERNET_LEN if self.FRAMES else 0)
+
+    @property
+    def state(self) -> State:
+        """What the device remembers from packet to packet."""
+        return self._state[0]
+
+    def reset(self) -> None:
+        """Forgets it, as a device that was made just now."""
+        self._state[0] = State()
+
+    @classmethod
+    def _of_device(cls, device: Device, host: Host, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Arguments that other commands give; `arguments` has those of the device's own."""
+        return {}
+
+    # --- packets out
+
+    def encap(
+        self,
+        packets: Packets,
+        *,
+        link: Link = None,
+        columns: Mapping[str, Any] | None = None,
+        threads: int | None = None,
+        out: npt.NDArray[np.uint8] | None = None,
+    ) -> Result:
+        """What the device sends when these packets are routed, or switched, to it.
+
+        packets: raw IP (link type 101), or Ethernet where the device carries frames.
+        link: the header in front of the outer IP header, such as `Ethernet(src=..., dst=...)`, or
+            several; without it the outer packets are raw IP.
+        columns: fields of the outer headers by name, as in `Packets.encap`; they go before what
+            the device would write. What a kernel draws at random can be given in this way.
+        threads, out: see `Packets.encap`.
+
+        A packet that does not fit is refused, or sent in fragments, as the kernel does. The inner
+        TTL stays what it is: forwarding counts it down, not the tunnel.
+        """
+        headers: tuple[Header, ...] = ()
+        if isinstance(link, Header):
+            headers = (link,)
+        elif link is not None:
+            headers = tuple(link)
+        return send(self, packets, headers, columns or {}, threads, out)
+
+    def _wrap(self, packets: Packets) -> Wrapping:
+        """The headers behind the link's for these packets, and what goes into them."""
+        raise NotImplementedError
+
+    # --- packets in
+
+    def decap(self, packets: Packets) -> Result:
+        """What the device delivers of the packets that the host receives.
+
+        packets: Ethernet frames or raw IP, as the underlay sees them.
+
+        Fragments are put together; the datagram comes in the place of its last fragment. The ECN
+        bits of the outer header go into the inner one (RFC 6040): only where they do are octets
+        copied.
+        """
+        return deliver(self, packets)
+
+    def _ports(self) -> Mapping[int, str | None]:
+        """UDP ports by which a walk finds the tunnel's header."""
+        return {}
+
+    def _receive(self, packets: Packets) -> Receiving:
+        """Refuses what the host does not take, then what the device does not."""
+        fields = self.FIELDS if self.underlay.mac is None else (*self.FIELDS, "eth.dst")
+        going = Receiving(packets, self.family, fields, self._ports())
+        check_host(going, self.underlay, self.local)
+        going.refuse(going.fragments(), Reason.HELD)
+        self._check(going)
+        return going
+
+    def _check(self, going: Receiving) -> None:
+        """Refuses what the device does not take; says where the inner packets begin."""
+        raise NotImplementedError
+
+    def _inner(self, going: Receiving, rows: Int64s) -> Delivery:
+        """The inner packets, which come from these rows of the input."""
+        return inner_packets(going, rows)

@@ -1,0 +1,61 @@
+"""Options as `ip link` and `ip tunnel` write them, and the arguments that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from encap.errors import TunnelError
+
+__all__ = ["Word", "Words", "flag", "number", "read", "text", "word_or_number"]
+
+
+class Word(NamedTuple):
+    """What one word of a command says: the argument's name, and how many words follow it.
+
+    value: makes the argument of the words that follow.
+    """
+
+    argument: str
+    follow: int
+    value: Callable[..., Any]
+
+
+Words: TypeAlias = Mapping[str, Word]
+
+
+def flag(argument: str, value: object = True) -> Word:
+    """A word that stands alone."""
+    return Word(argument, 0, lambda: value)
+
+
+def text(argument: str, *none: str) -> Word:
+    """A word with a value that is taken as it is; None for some values."""
+    return Word(argument, 1, lambda value: None if value in none else value)
+
+
+def number(argument: str) -> Word:
+    """A word with a number, decimal or hexadecimal."""
+    return Word(argument, 1, lambda value: int(value, 0))
+
+
+def word_or_number(argument: str, **words: object) -> Word:
+    """A word with a number, or with another word, which stands for a value."""
+    return Word(argument, 1, lambda value: words[value] if value in words else int(value, 0))
+
+
+def read(words: Iterator[str], known: Words, what: str) -> dict[str, Any]:
+    """Arguments from words. TunnelError for one that is not known, or a value that is none."""
+    found: dict[str, Any] = {}
+    for word in words:
+        if word not in known:
+            raise TunnelError(f"{what}: the option {word!r} is not known")
+        argument, follow, value = known[word]
+        values = [given for _, given in zip(range(follow), words, strict=False)]
+        if len(values) < follow:
+            raise TunnelError(f"{what}: {word!r} wants a value")
+        try:
+            found[argument] = value(*values)
+        except ValueError as error:
+            raise TunnelError(f"{what}: {word} cannot be {' '.join(values)!r}") from error
+    return found
