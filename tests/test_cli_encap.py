@@ -225,6 +225,10 @@ def test_pipes(plain: Path) -> None:
         (["--with", VXLAN, "--with", VXLAN], "--with is given twice"),
         (["--with", VXLAN, "--sport", "frob"], "sport is one of flow"),
         (["--with", VXLAN, "--sport", "9-1"], "there are none"),
+        (["--with", VXLAN, "--sport", "70000"], "a port (0 to 65535), or a pair"),
+        (["--with", f"{IPV4}/tcp/vxlan"], "tcp cannot carry vxlan: as it stands, nothing that is"),
+        (["--with", f"{VXLAN}/{IPV4}"], "vxlan cannot carry ipv4: as it stands, eth follows it"),
+        (["--with", f"{ETH}/mpls/mpls/{IPV4}"], "mpls cannot carry mpls: bos=0 says"),
         (["--with", VXLAN, "--ttl", "256"], "--ttl '256'"),
         (["--with", VXLAN, "--ttl", "own"], "or inherit, is needed"),
         (["--with", VXLAN, "--tos", "-1"], "--tos '-1'"),
@@ -271,7 +275,7 @@ def test_packets_that_the_template_cannot_carry(
     in_small_batches(monkeypatch)
     status, packets, err = wrap(tmp_path / "mixed.pcapng", VXLAN)
     assert (status, len(packets)) == (2, 0)
-    assert err.startswith("encap: packet 317: vxlan cannot carry IPv4 packets")
+    assert err.startswith("encap: packet 317: vxlan cannot carry IPv4 packets: put eth(")
     assert err.endswith("(--errors skip leaves such packets out)\n")
     assert plain.read_bytes() == before
 

@@ -133,6 +133,14 @@ def test_dry_run(rewrite: Command, tmp_path: Path) -> None:
     assert changed > 0
 
 
+def test_differences_name_optional_fields(rewrite: Command) -> None:
+    """Each where it stands in its header, behind those that are there too."""
+    for name, also in (("gre.key", "gre.checksum"), ("gre.seq", "gre.checksum"), ("arp.tpa", "")):
+        _, out, _ = rewrite(OVERLAY, "-n", "--set", f"{name}=7", "--differences", "1")
+        changed = [line.rsplit("  ", 1)[1] for line in out.splitlines()[1:]]
+        assert changed == [also, name] if also else [name]
+
+
 def test_pairs_that_matched_nothing(rewrite: Command, tmp_path: Path) -> None:
     """In any batch of the file: with it they are many, and each matches something else."""
     packets = encap.read(OVERLAY)

@@ -222,7 +222,8 @@ def test_wrong_templates(template: Any, how: dict[str, Any], words: str) -> None
 @pytest.mark.parametrize(
     "text",
     ["ipv4/vxlan", "vxlan", "udp/vxlan", "vlan(vid=5)/ipv4", "eth/udp/vxlan", "eth/ipv4/udp/ipv4",
-     "ipv4/udp/gre", "eth/vxlan/ipv4", "ipv4/gre/udp/vxlan", "ipv6/geneve"],
+     "ipv4/udp/gre", "eth/vxlan/ipv4", "ipv4/gre/udp/vxlan", "ipv6/geneve",
+     "ipv4/tcp/vxlan", "ipv4/udp/vxlan/ipv4", "eth/mpls/mpls/ipv4", "null/eth", "ipv4/icmp/ipv4"],
 )  # fmt: skip
 def test_stacks_that_no_packet_has(text: str) -> None:
     """Refused by the same rule, and in the same words, as `Packets.encap` refuses them."""

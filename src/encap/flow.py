@@ -102,8 +102,8 @@ def _formula(sport: object) -> SourcePorts:
         return SourcePorts(*sport)
     if isinstance(sport, str | tuple):
         raise FieldError(
-            f"sport is one of {', '.join(FORMULAS)}, or a pair of the lowest and the highest port,"
-            f" not {sport!r}",
+            f"sport is one of {', '.join(FORMULAS)}, a port (0 to 65535), or a pair of the"
+            f" lowest and the highest one, not {sport!r}",
             field="sport",
             value=sport,
         )

@@ -101,7 +101,8 @@ def parse_name(text: str, *, every: bool = False) -> Name:
     match = _NAME.match(text)
     if match is None:
         raise FieldError(
-            f"{text!r} is no field name: it reads [outer.|inner.] protocol [index] . field",
+            f"{text!r} is no field name: it reads [outer.|inner.] protocol [index] . field"
+            + (", in small letters" if _NAME.match(text.lower()) else ""),
             field=text,
         )
     part, protocol, index, field, presence = match.groups()
@@ -136,6 +137,11 @@ def known_protocol(name: Name, *others: str) -> None:
 
     others: names without a protocol that are known where this one was given.
     """
+    if name.protocol in others:
+        raise FieldError(
+            f"{name.text!r}: {name.protocol} belongs to the packet as a whole, so it stands alone",
+            field=name.text,
+        )
     if name.protocol not in HEADERS and name.protocol not in GROUPS:
         known = [*HEADERS, *GROUPS, *others]
         raise FieldError(

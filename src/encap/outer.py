@@ -14,10 +14,12 @@ from encap.packet import Packet
 from encap.registry import Registry
 from encap.template import template as read_template
 
-__all__ = ["LINKTYPES", "as_template", "leads", "require_whole"]
+__all__ = ["FIRST_OCTETS", "LINKTYPES", "as_template", "leads", "require_whole"]
 
 LINKTYPES = {"eth": 1, "sll": 113, "sll2": 276, "null": 0, "ipv4": 101, "ipv6": 101}
 """The link type of packets that begin with a header; with no other can one begin."""
+FIRST_OCTETS = {"eth": bytes(14), "ipv4": b"\x45", "ipv6": b"\x60"}
+"""What a header that says nothing of what follows it may tell by."""
 
 
 def as_template(given: Packet | Header | str) -> Packet:
@@ -61,6 +63,8 @@ def require_whole(
             layer=first,
         )
     for index, (header, follower) in enumerate(pairwise(headers)):
+        if varies is None or not any(varies(index, name) for name in header.fields):
+            _require_carrying(header, follower, registry)
         for name, _, role, _, field, _, _ in header.dependent:
             space = role.space if isinstance(role, Next) else "port"
             if (
@@ -77,3 +81,16 @@ def require_whole(
                 layer=header.path,
                 field=name,
             )
+
+
+def _require_carrying(header: Header, follower: Header, registry: Registry) -> None:
+    """FieldError for a header that says nothing of what follows, when that is never `follower`."""
+    if any(leads(entry.role) for entry in header.dependent):
+        return
+    found = header.follows(registry, memoryview(FIRST_OCTETS.get(follower.path, b"")))
+    if found == follower.path:
+        return
+    why = f"as it stands, {found or 'nothing that is known'} follows it"
+    if header.path == follower.path == "mpls":
+        why = "bos=0 says that another entry of the stack follows"
+    raise FieldError(f"{header.path} cannot carry {follower.path}: {why}", layer=header.path)

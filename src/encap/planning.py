@@ -14,7 +14,7 @@ from encap.assemble import number_of, present, pseudo_sum
 from encap.checksum import fold, ones_sum
 from encap.errors import FieldError
 from encap.fields import Checksum, Field, Header, Length, Next
-from encap.outer import leads
+from encap.outer import FIRST_OCTETS, leads
 from encap.plan import MOST_OPTIONS, Check, Hole, Piece, Plan, Slot, Word
 from encap.registry import Registry
 
@@ -22,7 +22,6 @@ __all__ = ["compile_plan"]
 
 LARGEST_LEN = 0xFFFF
 MOST_WORDS, MOST_CHECKS, MOST_HOLES, MOST_LAYERS = 64, 16, 4, 16
-_FIRST_OCTETS = {"eth": bytes(14), "ipv4": b"\x45", "ipv6": b"\x60"}
 
 
 class _Request(NamedTuple):
@@ -151,10 +150,11 @@ class _Compiler:
         """
         if not told and any(leads(entry.role) for entry in last.dependent):
             return
-        first = memoryview(_FIRST_OCTETS.get(self.carried or "", b""))
+        first = memoryview(FIRST_OCTETS.get(self.carried or "", b""))
         follows = last._with(told).follows(self.registry, first)
         if follows is None or follows != self.carried:
-            raise self._cannot_carry("")
+            ethernet = follows == "eth" and self.carried in ("ipv4", "ipv6")
+            raise self._cannot_carry(": put eth(src=...,dst=...) behind it" if ethernet else "")
 
     def _cannot_carry(self, why: str) -> FieldError:
         last = self.headers[-1]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ from encap.errors import EncapError
 __all__ = ["main"]
 
 FAILED, INTERRUPTED, READER_GONE = 2, 130, 141  # the last two as a shell has them of signals
+NO_NUMBER = re.compile(r"Input should be a valid integer, .*|'\S*' is not a valid integer\.?")
 EXTRAS = ("click", "rich", "typer")
 MISSING = 'the command line needs more packages: pip install "encap-net[cli]"'
 
@@ -47,8 +49,11 @@ def _main(arguments: Sequence[str]) -> int:
     except COMPLAINT as wrong:
         # What pydantic puts in front, which some versions of typer read options with.
         message = wrong.format_message().replace("Value error, ", "")
+        message = NO_NUMBER.sub("a whole number is needed", message)
         if message.startswith("No such command") and "Did you mean" not in message:
             message += " `encap --help` lists those that there are."
+        if message.startswith("Got unexpected extra argument"):
+            message += f": `encap {arguments[0]} --help` says what it takes"
         return complain(message)
     except BrokenPipeError:
         return _reader_gone()

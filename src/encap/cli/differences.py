@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 
+from encap.assemble import present
 from encap.packet import Packet, parse
 from encap.packets import Packets
 
@@ -78,11 +79,14 @@ def _names(packet: Packet) -> dict[int, str]:
         index = seen[header.path]
         seen[header.path] += 1
         where = f"{header.path}[{index}]" if index else header.path
+        optional = header.fixed_len * 8
         for name, described in header.fields.items():
-            if described.when is not None or not described.bits:
+            if not described.bits or not present(header, described):
                 continue
-            first, last = described.offset // 8, (described.offset + described.bits - 1) // 8
-            for octet in range(first, last + 1):
+            first = described.offset
+            if described.optional:  # those that are there stand one behind the other
+                first, optional = optional, optional + described.bits
+            for octet in range(first // 8, (first + described.bits - 1) // 8 + 1):
                 found.setdefault(at + octet, f"{where}.{name}")
         at += header.header_len
         for octet in range(at - header.header_len, at):

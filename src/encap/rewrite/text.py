@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from encap.errors import FieldError
+from encap.rewrite.mappings import is_network
 from encap.rewrite.targets import Target, find_target
 
 __all__ = ["parse_change"]
@@ -33,7 +34,7 @@ def parse_change(text: str) -> tuple[str, Any]:
     target = find_target(name)
     pairs = [_pair(target, part.strip()) for part in value.split(",")]
     if len(pairs) == 1 and pairs[0][0] is None:
-        return name, _value(target, pairs[0][1])
+        return name, _single(target, pairs[0][1])
     found: dict[Any, Any] = {}
     for old, new in pairs:
         if old is None:
@@ -59,6 +60,21 @@ def _pair(target: Target, text: str) -> tuple[str | None, str]:
         old, _, new = text.partition(":")
         return old.strip(), new.strip()
     return None, text
+
+
+def _single(target: Target, text: str) -> Any:
+    """One value. It is asked here whether it is an address: it may be two with a colon between."""
+    value = _value(target, text)
+    if target.address_bits and ":" in text and not is_network(text):
+        try:
+            target.number(text)
+        except FieldError as error:
+            raise FieldError(
+                f"{error}; between OLD and NEW that have colons stands an arrow: OLD->NEW",
+                field=target.text,
+                value=text,
+            ) from None
+    return value
 
 
 def _value(target: Target, text: str) -> Any:

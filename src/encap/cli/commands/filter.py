@@ -17,8 +17,13 @@ __all__ = ["filter"]
 def filter(  # noqa: A001  as the command is called
     path: Capture,
     out: Annotated[
-        str, typer.Argument(metavar="OUT", help="The capture to write; with --count there is none.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="OUT",
+            help="The capture to write; with --count there is none.",
+            show_default=False,
+        ),
+    ] = None,
     expression: Annotated[
         str | None,
         typer.Argument(
@@ -46,6 +51,10 @@ def filter(  # noqa: A001  as the command is called
 ) -> int:
     """Packets that an expression selects, as they are."""
     ports = given.ports(port)
+    if out is None:
+        raise FieldError(
+            "EXPRESSION is missing: give IN, OUT and EXPRESSION, or IN, EXPRESSION and --count"
+        )
     if count:
         if expression is not None or link or src or dst or format_:
             raise FieldError("--count writes no file: give IN and EXPRESSION alone")
@@ -54,7 +63,10 @@ def filter(  # noqa: A001  as the command is called
         with expression_last("encap filter IN EXPRESSION --count", path):
             return run_count(path, out, invert=invert, ports=ports)
     if expression is None:
-        raise FieldError("EXPRESSION is missing: give IN, OUT and EXPRESSION, or --count")
+        raise FieldError(
+            "OUT or EXPRESSION is missing: give IN, OUT and EXPRESSION, or IN, EXPRESSION and"
+            " --count"
+        )
     target = given.target(out, format_, link, src, dst)
     from encap.cli.filter import select
 
