@@ -66,19 +66,21 @@ static rewritten rewrite_all(const encap_batch *from, encap_batch batch,
     encap_paths paths = make_paths(capacity);
     encap_program *programs = keep((capacity + 1) * sizeof *programs);
     encap_place *places = keep((size_t)(capacity + 1) * job->room * sizeof *places);
+    encap_layers *layers = keep(ENCAP_STRETCH * sizeof *layers);
+    uint16_t *path_ids = keep(ENCAP_STRETCH * sizeof *path_ids);
     const uint64_t middle = batch.count / 2;
     if (from)
         made.octets = keep((size_t)batch.size);
     else
         made.octets = copied(batch.data, (size_t)batch.size);
     batch.data = made.octets;
-    HOLDS(!encap_rewrite(from, &batch, &rules, 0, middle, job, &paths, programs, places,
-                         made.octets, made.outcomes, made.lefts));
+    HOLDS(!encap_rewrite(from, &batch, &rules, 0, middle, job, &paths, layers, path_ids, programs,
+                         places, made.octets, made.outcomes, made.lefts));
     paths = make_paths(capacity);
-    HOLDS(!encap_rewrite(from, &batch, &rules, middle, batch.count, job, &paths, programs, places,
-                         made.octets, made.outcomes, made.lefts));
-    HOLDS(encap_rewrite(from, &batch, &rules, 0, batch.count + 1, job, &paths, programs, places,
-                        made.octets, made.outcomes, made.lefts));
+    HOLDS(!encap_rewrite(from, &batch, &rules, middle, batch.count, job, &paths, layers, path_ids,
+                         programs, places, made.octets, made.outcomes, made.lefts));
+    HOLDS(encap_rewrite(from, &batch, &rules, 0, batch.count + 1, job, &paths, layers, path_ids,
+                        programs, places, made.octets, made.outcomes, made.lefts));
     if (with.matched_count)
         memcpy(made.matched, with.matched, (size_t)with.matched_count);
     return made;
@@ -95,6 +97,10 @@ static encap_batch make_target(const encap_batch *batch)
         target.size += row_octets(batch, row).size;
     }
     target.starts = starts;
+    HOLDS(encap_in_order(starts, batch->lengths, 0));
+    int64_t *packed = keep(batch->count * sizeof *packed);
+    const uint64_t end = encap_pack(batch->lengths, batch->count, packed);
+    HOLDS(end >= target.size && encap_in_order(packed, batch->lengths, batch->count));
     return target;
 }
 

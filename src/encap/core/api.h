@@ -355,13 +355,15 @@ typedef struct encap_program {
 
 /* Edits rows [begin, end) of `batch`, whose frames must not overlap, in `octets`, which is the
  * batch's own `data`. With `from`, its rows are copied there first. New paths are added to `paths`;
- * there is room for one more program than paths, and for job->room places each. outcomes[edit * 4
- * + enum encap_outcome] and lefts[enum encap_left] are counted up by packets. Not 0: there are no
- * such rows, or one of `from` did not fit. */
+ * `layers` and `path_ids` are room for those of ENCAP_STRETCH rows; there is room for one more
+ * program than paths, and for job->room places each. outcomes[edit * 4 + enum encap_outcome] and
+ * lefts[enum encap_left] are counted up by packets. Not 0: there are no such rows, or one of `from`
+ * did not fit. */
+#define ENCAP_STRETCH 512
 int encap_rewrite(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
                   uint64_t begin, uint64_t end, const encap_rewriting *job, encap_paths *paths,
-                  encap_program *programs, encap_place *places, uint8_t *octets, uint64_t *outcomes,
-                  uint64_t *lefts);
+                  encap_layers *layers, uint16_t *path_ids, encap_program *programs,
+                  encap_place *places, uint8_t *octets, uint64_t *outcomes, uint64_t *lefts);
 
 /* Why a packet was left with a checksum that is wrong, or may be. */
 enum encap_unfixed {
@@ -898,3 +900,10 @@ int encap_checksums(const encap_batch *batch, uint64_t begin, uint64_t end, uint
  * overlap the batch. */
 int encap_compact(const encap_batch *batch, uint64_t begin, uint64_t end, const int64_t *targets,
                   uint8_t *out, uint64_t out_size);
+
+/* Where rows of these lengths start that lie one behind the other; gives where the last one ends.
+ */
+uint64_t encap_pack(const uint32_t *lengths, uint64_t count, int64_t *starts);
+
+/* 1 where no row begins before the one in front of it ends. */
+int encap_in_order(const int64_t *starts, const uint32_t *lengths, uint64_t count);

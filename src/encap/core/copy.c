@@ -79,3 +79,23 @@ INLINE int compact_rows(const encap_batch *batch, uint64_t begin, uint64_t end,
     }
     return 0;
 }
+
+/* --- where rows are ---------------------------------------------------------- */
+
+uint64_t encap_pack(const uint32_t *lengths, uint64_t count, int64_t *starts)
+{
+    uint64_t at = 0;
+    for (uint64_t row = 0; row < count; row++) {
+        starts[row] = (int64_t)at;
+        at += lengths[row];
+    }
+    return at;
+}
+
+int encap_in_order(const int64_t *starts, const uint32_t *lengths, uint64_t count)
+{
+    uint64_t later = 0; /* the highest bit: a row is behind the next one's start */
+    for (uint64_t row = 1; row < count; row++) /* no wrap: a start is that of octets in memory */
+        later |= (uint64_t)starts[row] - (uint64_t)starts[row - 1] - lengths[row - 1];
+    return !(later >> 63);
+}

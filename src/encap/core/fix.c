@@ -146,7 +146,7 @@ INLINE int fix_rows(const encap_batch *from, const encap_batch *batch, const enc
     uint8_t verdicts[ROUND * SLOTS];
     for (uint64_t first = begin; first < end; first += ROUND) {
         const uint64_t stop = end - first < ROUND ? end : first + ROUND;
-        if (from && fetch_rows(from, batch, first, stop, end, octets, copy))
+        if (from && fetch_rows(from, batch, first, stop, octets, copy))
             return -1;
         judge(batch, rules, covers, first, stop, from ? stop : end, NULL, layers, NULL, frames,
               verdicts);

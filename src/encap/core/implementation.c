@@ -14,8 +14,8 @@ typedef struct implementation {
                    uint8_t *out, uint64_t out_size);
     int (*rewrite)(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
                    uint64_t begin, uint64_t end, const encap_rewriting *job, encap_paths *paths,
-                   encap_program *programs, encap_place *places, uint8_t *octets,
-                   uint64_t *outcomes, uint64_t *lefts);
+                   encap_layers *layers, uint16_t *path_ids, encap_program *programs,
+                   encap_place *places, uint8_t *octets, uint64_t *outcomes, uint64_t *lefts);
     int (*splice)(const encap_batch *batch, uint64_t begin, uint64_t end, const uint32_t *at,
                   const uint32_t *removed, const uint32_t *inserted, const uint8_t *octets,
                   uint64_t stride, uint32_t width, const int64_t *targets, uint8_t *out,
@@ -75,11 +75,12 @@ typedef struct implementation {
     ATTRIBUTES static int variant##_rewrite(                                                       \
         const encap_batch *from, const encap_batch *batch, const encap_rules *rules,               \
         uint64_t begin, uint64_t end, const encap_rewriting *job, encap_paths *paths,              \
-        encap_program *programs, encap_place *places, uint8_t *octets, uint64_t *outcomes,         \
-        uint64_t *lefts)                                                                           \
+        encap_layers *layers, uint16_t *path_ids, encap_program *programs, encap_place *places,    \
+        uint8_t *octets, uint64_t *outcomes, uint64_t *lefts)                                      \
     {                                                                                              \
-        return rewrite_rows(from, batch, rules, begin, end, job, paths, programs, places, octets,  \
-                            outcomes, lefts, variant##_rows, copy_##variant, variant##_sum);       \
+        return rewrite_rows(from, batch, rules, begin, end, job, paths, layers, path_ids,          \
+                            programs, places, octets, outcomes, lefts, variant##_rows,             \
+                            copy_##variant, variant##_sum);                                        \
     }                                                                                              \
     ATTRIBUTES static int variant##_splice(                                                        \
         const encap_batch *batch, uint64_t begin, uint64_t end, const uint32_t *at,                \
@@ -295,13 +296,13 @@ int encap_compact(const encap_batch *batch, uint64_t begin, uint64_t end, const 
 
 int encap_rewrite(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
                   uint64_t begin, uint64_t end, const encap_rewriting *job, encap_paths *paths,
-                  encap_program *programs, encap_place *places, uint8_t *octets, uint64_t *outcomes,
-                  uint64_t *lefts)
+                  encap_layers *layers, uint16_t *path_ids, encap_program *programs,
+                  encap_place *places, uint8_t *octets, uint64_t *outcomes, uint64_t *lefts)
 {
     if (!rows_exist(batch, begin, end) || (from && !rows_exist(from, begin, end)))
         return -1;
-    return current_implementation()->rewrite(from, batch, rules, begin, end, job, paths, programs,
-                                             places, octets, outcomes, lefts);
+    return current_implementation()->rewrite(from, batch, rules, begin, end, job, paths, layers,
+                                             path_ids, programs, places, octets, outcomes, lefts);
 }
 
 int encap_splice(const encap_batch *batch, uint64_t begin, uint64_t end, const uint32_t *at,

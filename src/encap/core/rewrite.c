@@ -52,36 +52,61 @@ INLINE void rewrite_group(rewrite_block *b, const path_group *group, uint64_t *o
         rewrite_carefully(b, &rest, outcomes, lefts, sum);
 }
 
+/* Octets between those that are copied and those that are asked for: rows mostly lie one behind the
+ * other. */
+#define FETCH_AHEAD 2048
+/* Rows that are copied before they are walked: the walk of a few is done while memory is at work.
+ */
+#define FETCH_ROWS 4
+
 /* Copies rows to where the batch has them. Not 0: one does not fit. */
 INLINE int fetch_rows(const encap_batch *from, const encap_batch *batch, uint64_t begin,
-                      uint64_t end, uint64_t last, uint8_t *octets, copy_kernel *copy)
+                      uint64_t end, uint8_t *octets, copy_kernel *copy)
 {
     for (uint64_t row = begin; row < end; row++) {
-        prefetch_row(from, row, last);
         const frame_span frame = row_octets(from, row);
         const uint64_t target = (uint64_t)batch->starts[row];
         if (target > batch->size || batch->size - target < frame.size)
             return -1;
+        for (uint64_t at = 0; at < frame.size; at += 64)
+            prefetch((uintptr_t)frame.at + FETCH_AHEAD + at);
         if (frame.size)
             copy(octets + target, frame.at, frame.size);
     }
     return 0;
 }
 
-/* The frames of a block, where they are written, and which rows have one path. */
-static void take_rows(rewrite_block *b, const encap_batch *from, uint8_t *octets, uint8_t *nothing)
+/* The layers of rows [begin, end), which are copied from `from` before if there is one. Not 0: one
+ * does not fit. */
+INLINE int walk_stretch(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
+                        uint64_t begin, uint64_t end, uint64_t last, encap_paths *paths,
+                        encap_layers *layers, uint16_t *path_ids, uint8_t *octets,
+                        rows_kernel *walk_rows, copy_kernel *copy)
+{
+    if (!from) {
+        walk_rows(batch, rules, begin, end, last, paths, layers, path_ids);
+        return 0;
+    }
+    for (uint64_t row = begin, next; row < end; row = next) {
+        next = end - row < FETCH_ROWS ? end : row + FETCH_ROWS;
+        if (fetch_rows(from, batch, row, next, octets, copy))
+            return -1;
+        walk_rows(batch, rules, row, next, next, paths, layers + (row - begin),
+                  path_ids + (row - begin));
+    }
+    return 0;
+}
+
+/* The frames of a block, and which rows have one path. */
+static void take_rows(rewrite_block *b, uint8_t *octets, uint8_t *nothing)
 {
     walked_block *rows = &b->rows;
     const uint32_t path = rows->path_ids[0];
     uint32_t other = path == ENCAP_PATH_OTHER;
     for (uint32_t i = 0; i < rows->count; i++) {
-        const frame_span frame = row_octets(from ? from : b->batch, b->first + i);
-        const frame_span place = from ? row_octets(b->batch, b->first + i) : frame;
-        /* Where there is no octet, or no place, none is written. */
-        const int there = frame.size && place.size == frame.size;
-        rows->frames[i] = there ? frame.at : nothing;
-        rows->sizes[i] = there ? (uint32_t)frame.size : 0;
-        b->octets[i] = there ? octets + (place.at - b->batch->data) : nothing;
+        const frame_span frame = row_octets(b->batch, b->first + i);
+        rows->sizes[i] = (uint32_t)frame.size;
+        b->octets[i] = frame.size ? octets + (frame.at - b->batch->data) : nothing;
         other |= rows->path_ids[i] ^ path;
     }
     if (other) {
@@ -94,42 +119,53 @@ static void take_rows(rewrite_block *b, const encap_batch *from, uint8_t *octets
         rows->members[i] = (uint8_t)i;
 }
 
+/* Rows of a block, whose first `known` paths have programs. */
+INLINE void rewrite_taken(rewrite_block *b, uint64_t known, const encap_paths *paths,
+                          encap_program *programs, encap_place *places, uint64_t *outcomes,
+                          uint64_t *lefts, sum_kernel *sum)
+{
+    for (uint32_t i = 0; i < b->rows.group_count; i++) {
+        const path_group *group = &b->rows.groups[i];
+        uint64_t path = group->path;
+        if (path >= known) { /* one that has no id: a program for it alone */
+            path = paths->capacity;
+            make_program(b->job, b->rows.layers[b->rows.members[group->begin]].kind,
+                         &programs[path], places + path * b->job->room);
+        }
+        b->program = &programs[path];
+        b->places = places + path * b->job->room;
+        rewrite_group(b, group, outcomes, lefts, sum);
+    }
+}
+
+/* In stretches of rows: turning from copying to computing costs memory its stride. */
 INLINE int rewrite_rows(const encap_batch *from, const encap_batch *batch, const encap_rules *rules,
                         uint64_t begin, uint64_t end, const encap_rewriting *job,
-                        encap_paths *paths, encap_program *programs, encap_place *places,
-                        uint8_t *octets, uint64_t *outcomes, uint64_t *lefts,
-                        rows_kernel *walk_rows, copy_kernel *copy, sum_kernel *sum)
+                        encap_paths *paths, encap_layers *layers, uint16_t *path_ids,
+                        encap_program *programs, encap_place *places, uint8_t *octets,
+                        uint64_t *outcomes, uint64_t *lefts, rows_kernel *walk_rows,
+                        copy_kernel *copy, sum_kernel *sum)
 {
-    encap_layers layers[REWRITE_ROWS];
-    uint16_t path_ids[REWRITE_ROWS];
     uint8_t nothing[8] = {0};
     rewrite_block b;
     uint64_t known = 0;
-    b.rows.layers = layers;
-    b.rows.path_ids = path_ids;
     b.batch = batch;
     b.job = job;
-    for (b.first = begin; b.first < end; b.first += REWRITE_ROWS) {
-        b.rows.count = (uint32_t)(end - b.first < REWRITE_ROWS ? end - b.first : REWRITE_ROWS);
-        const uint64_t stop = b.first + b.rows.count;
-        walk_rows(from ? from : batch, rules, b.first, stop, end, paths, layers, path_ids);
-        if (from && fetch_rows(from, batch, b.first, stop, end, octets, copy))
+    for (uint64_t first = begin, stop; first < end; first = stop) {
+        stop = end - first < ENCAP_STRETCH ? end : first + ENCAP_STRETCH;
+        if (walk_stretch(from, batch, rules, first, stop, end, paths, layers, path_ids, octets,
+                         walk_rows, copy))
             return -1;
         for (; known < paths->count; known++)
             make_program(job, (const uint8_t *)&paths->kinds[2 * known], &programs[known],
                          places + known * job->room);
-        take_rows(&b, from, octets, nothing);
-        for (uint32_t i = 0; i < b.rows.group_count; i++) {
-            const path_group *group = &b.rows.groups[i];
-            uint64_t path = group->path;
-            if (path >= known) { /* one that has no id: a program for it alone */
-                path = paths->capacity;
-                make_program(job, layers[b.rows.members[group->begin]].kind, &programs[path],
-                             places + path * job->room);
-            }
-            b.program = &programs[path];
-            b.places = places + path * job->room;
-            rewrite_group(&b, group, outcomes, lefts, sum);
+        for (b.first = first; b.first < stop; b.first += REWRITE_ROWS) {
+            const uint64_t left = stop - b.first;
+            b.rows.count = (uint32_t)(left < REWRITE_ROWS ? left : REWRITE_ROWS);
+            b.rows.layers = layers + (b.first - first);
+            b.rows.path_ids = path_ids + (b.first - first);
+            take_rows(&b, octets, nothing);
+            rewrite_taken(&b, known, paths, programs, places, outcomes, lefts, sum);
         }
     }
     return 0;

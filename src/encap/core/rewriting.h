@@ -3,10 +3,11 @@
 
 /* Fields of many packets changed, and the checksums that cover them brought along.
  *
- * Rows are walked in small blocks and sorted by path; which edits apply to which headers, and which
- * checksums may cover them, is looked up once a path (a program). Then column by column: what
- * every checksum is (none, partial, ordinary) is noted before anything changes, the edits are made,
- * and what they changed is carried from the innermost header outwards.
+ * Rows are copied, where they are to be, and walked in long stretches, then taken in small blocks
+ * and sorted by path; which edits apply to which headers, and which checksums may cover them, is
+ * looked up once a path (a program). Then column by column: what every checksum is (none, partial,
+ * ordinary) is noted before anything changes, the edits are made, and what they changed is carried
+ * from the innermost header outwards.
  *
  * Changes are one's complement sums of new octets less old ones (RFC 1624 equation 3), of words as
  * they lie in memory and at even offsets from the start of the frame; where a checksum's octets
@@ -26,8 +27,7 @@ typedef uint16_t sum_kernel(const uint8_t *from, uint64_t size);
 typedef struct swift_rows {
     uint32_t count;
     uint8_t row[REWRITE_ROWS]; /* in the block */
-    const uint8_t *from[REWRITE_ROWS]; /* the frames as they are, */
-    uint8_t *to[REWRITE_ROWS]; /* and where they are written: the same unless they are copied */
+    uint8_t *frame[REWRITE_ROWS];
     uint32_t size[REWRITE_ROWS];
     uint32_t odd[REWRITE_ROWS]; /* not 0: something is out of the ordinary */
     uint32_t offset[SWIFT_STEPS][REWRITE_ROWS]; /* of headers */

@@ -49,13 +49,13 @@ INLINE uint32_t swift_numbers(swift_rows *rows, const uint32_t *offset, const en
     uint32_t *given = rows->given[0];
     EACH_ROW_OF(rows)
     {
-        rows->old[m] = load_raw(rows->from[m] + offset[m] + at, width);
+        rows->old[m] = load_raw(rows->frame[m] + offset[m] + at, width);
         given[m] = (uint32_t)load_native(values + rows->row[m] * stride, size);
     }
     const uint32_t changed =
         make_numbers(rows->count, rows->old, given, rows->made, sums,
                      (uint32_t)(field->mask << field->shift), field->shift, odd ? 8 : 0, width);
-    EACH_ROW_OF(rows) store_raw(rows->to[m] + offset[m] + at, rows->made[m], width);
+    EACH_ROW_OF(rows) store_raw(rows->frame[m] + offset[m] + at, rows->made[m], width);
     return changed;
 }
 
@@ -89,12 +89,12 @@ INLINE void swift_pairs(swift_rows *rows, const uint32_t *offset, uint32_t at,
     EACH_ROW_OF(rows)
     {
         const uint64_t row = rows->row[m];
-        rows->old[m] = load_raw(rows->from[m] + offset[m] + at, 8);
+        rows->old[m] = load_raw(rows->frame[m] + offset[m] + at, 8);
         a[m] = (uint32_t)load_native(left + row * step, 4);
         b[m] = (uint32_t)load_native(right + row * other, 4);
     }
     make_pairs(rows->count, rows->old, a, b, rows->made, sums, changed);
-    EACH_ROW_OF(rows) store_raw(rows->to[m] + offset[m] + at, rows->made[m], 8);
+    EACH_ROW_OF(rows) store_raw(rows->frame[m] + offset[m] + at, rows->made[m], 8);
 }
 
 /* Addresses, an even number of octets at an even place, from the end of each value. */
@@ -106,7 +106,7 @@ INLINE uint32_t swift_octets(const swift_rows *rows, const uint32_t *offset,
     uint32_t changed = 0;
     EACH_ROW_OF(rows)
     {
-        const uint8_t *from = rows->from[m] + offset[m] + at;
+        const uint8_t *from = rows->frame[m] + offset[m] + at;
         const uint8_t *value = values + rows->row[m] * stride;
         uint32_t sum = 0, other = 0;
         for (uint32_t i = 0; i < width; i += 2) {
@@ -114,7 +114,7 @@ INLINE uint32_t swift_octets(const swift_rows *rows, const uint32_t *offset,
             sum += made + (old ^ 0xffff);
             other |= made ^ old;
         }
-        memcpy(rows->to[m] + offset[m] + at, value, width);
+        memcpy(rows->frame[m] + offset[m] + at, value, width);
         changed += other != 0;
         sums[m] += sum;
     }
@@ -241,10 +241,10 @@ INLINE void carry_swift_rest(const rewrite_block *b, swift_rows *rows, uint32_t 
         EACH_ROW_OF(rows)
         {
             if (summed[m])
-                store_raw(rows->to[m] + offset[m] + at, stored[m], 2);
+                store_raw(rows->frame[m] + offset[m] + at, stored[m], 2);
         }
     else
-        EACH_ROW_OF(rows) store_raw(rows->to[m] + offset[m] + at, stored[m], 2);
+        EACH_ROW_OF(rows) store_raw(rows->frame[m] + offset[m] + at, stored[m], 2);
 }
 
 /* IPv4: whatever changed in the header is made up for by its own checksum. */
@@ -259,7 +259,7 @@ INLINE void carry_swift_header(const rewrite_block *b, swift_rows *rows, uint32_
               cover->zero);
     const uint32_t *stored = rows->stored[number], *offset = rows->offset[number];
     const uint32_t at = cover->at;
-    EACH_ROW_OF(rows) store_raw(rows->to[m] + offset[m] + at, stored[m], 2);
+    EACH_ROW_OF(rows) store_raw(rows->frame[m] + offset[m] + at, stored[m], 2);
 }
 
 INLINE void carry_swift(const rewrite_block *b, swift_rows *rows)

@@ -111,8 +111,7 @@ INLINE uint32_t find_headers(const rewrite_block *b, swift_rows *rows)
     EACH_ROW_OF(rows)
     {
         const uint32_t row = rows->row[m];
-        rows->from[m] = b->rows.frames[row];
-        rows->to[m] = b->octets[row];
+        rows->frame[m] = b->octets[row];
         rows->size[m] = b->rows.sizes[row];
     }
     memset(rows->odd, 0, sizeof rows->odd);
@@ -173,23 +172,31 @@ INLINE void shorten(uint32_t count, uint32_t *restrict lengths, const uint32_t *
     }
 }
 
+/* The checksums of a step as they are. Gives 0 where all of them are. */
+INLINE uint32_t load_checksums(swift_rows *rows, uint32_t number, uint32_t at)
+{
+    const uint32_t *offset = rows->offset[number];
+    uint32_t *stored = rows->stored[number], any = 0;
+    EACH_ROW_OF(rows)
+    any |= stored[m] = (uint32_t)words_16(rows->frame[m] + offset[m] + at);
+    return any;
+}
+
 INLINE void note_pseudo(const encap_program *program, swift_rows *rows, uint32_t number,
                         const encap_cover *cover, int six, int udp)
 {
-    const uint32_t *header = rows->offset[number];
+    const uint32_t *header = rows->offset[number], *stored = rows->stored[number];
     const uint32_t *network = rows->offset[program->steps[number].network_step];
-    uint32_t *lengths = rows->given[0], *stored = rows->stored[number];
-    const uint32_t at = cover->at;
+    uint32_t *lengths = rows->given[0];
     EACH_ROW_OF(rows)
     {
-        const uint8_t *frame = rows->from[m], *ip = frame + network[m];
+        const uint8_t *frame = rows->frame[m], *ip = frame + network[m];
         rows->old[m] = load_native(ip + (six ? 8 : 12), 8);
         if (six)
             rows->made[m] = quarters(load_native(ip + 16, 8)) +
                             (uint64_t)quarters(load_native(ip + 24, 8)) +
                             quarters(load_native(ip + 32, 8));
         lengths[m] = (uint32_t)words_16(udp ? frame + header[m] + 4 : ip + (six ? 4 : 2));
-        stored[m] = (uint32_t)words_16(frame + header[m] + at);
     }
     if (!six)
         memset(rows->made, 0, sizeof rows->made);
@@ -210,7 +217,7 @@ static void note_gre(swift_rows *rows, uint32_t number, const encap_cover *cover
     {
         const uint32_t offset = rows->offset[number][m], size = rows->size[m];
         const uint32_t left = offset < size ? size - offset : 0;
-        const uint8_t *header = rows->from[m] + (left ? offset : 0);
+        const uint8_t *header = rows->frame[m] + (left ? offset : 0);
         const uint8_t *at = span(header, left, cover->at, cover->size);
         rows->odd[m] = !left || (header[0] & 0x40);
         rows->summed[number][m] = at && has_checksum(cover, header, left) ? ~0u : 0;
@@ -228,23 +235,26 @@ INLINE uint32_t note_step(const rewrite_block *b, swift_rows *rows, uint32_t num
         return 0;
     if (cover->optional) {
         note_gre(rows, number, cover);
-    } else if (rest && cover->pseudo) {
-        const int six = b->program->steps[step->network_step].kind == ENCAP_IPV6;
-        if (step->kind == ENCAP_UDP && !six)
-            note_pseudo(b->program, rows, number, cover, 0, 1);
-        else if (step->kind == ENCAP_UDP)
-            note_pseudo(b->program, rows, number, cover, 1, 1);
-        else if (!six)
-            note_pseudo(b->program, rows, number, cover, 0, 0);
-        else
-            note_pseudo(b->program, rows, number, cover, 1, 0);
-    } else {
-        const uint32_t *offset = rows->offset[number], at = cover->at;
-        EACH_ROW_OF(rows)
-        rows->stored[number][m] = (uint32_t)words_16(rows->from[m] + offset[m] + at);
+        return any_odd(rows);
+    }
+    const uint32_t any = load_checksums(rows, number, cover->at);
+    if (cover->zero && !any) {
+        memset(rows->summed[number], 0, sizeof rows->summed[number]);
+        return 0;
+    }
+    if (!rest || !cover->pseudo) {
         memset(rows->summed[number], 0xff, sizeof rows->summed[number]);
         return 0;
     }
+    const int six = b->program->steps[step->network_step].kind == ENCAP_IPV6;
+    if (step->kind == ENCAP_UDP && !six)
+        note_pseudo(b->program, rows, number, cover, 0, 1);
+    else if (step->kind == ENCAP_UDP)
+        note_pseudo(b->program, rows, number, cover, 1, 1);
+    else if (!six)
+        note_pseudo(b->program, rows, number, cover, 0, 0);
+    else
+        note_pseudo(b->program, rows, number, cover, 1, 0);
     return any_odd(rows);
 }
 

@@ -165,7 +165,9 @@ def _numbers(
 
 def _wrong(member: Member, numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Where a field cannot hold the number; empty when it can hold them all."""
-    if member.scale == 1 and int(numbers.max(initial=0)) <= member.maximum:
+    # Where their type holds no more they need not be looked at, which takes as long as an edit.
+    most = np.iinfo(numbers.dtype).max
+    if member.scale == 1 and (most <= member.maximum or numbers.max(initial=0) <= member.maximum):
         return np.empty(0, np.bool_)
     wrong: npt.NDArray[np.bool_] = (numbers > member.maximum) | (numbers % member.scale != 0)
     return wrong

@@ -26,7 +26,6 @@ CAPACITY = 4096
 """Paths that have a program of their own; for those beyond, one is made a packet."""
 MOST_ROOM = 1 << 22  # octets of programs
 MOST_CHANGES = 4096
-PIECE = 8192  # rows
 CHECKSUMS = {
     "keep": lib.ENCAP_CHECKSUMS_KEEP,
     "update": lib.ENCAP_CHECKSUMS_UPDATE,
@@ -87,6 +86,8 @@ class _Scratch:
         self.programs = ffi.from_buffer(
             "encap_program[]", np.empty((capacity + 1) * program, np.uint8)
         )
+        self.layers = ffi.new("encap_layers[]", lib.ENCAP_STRETCH)
+        self.path_ids = ffi.new("uint16_t[]", lib.ENCAP_STRETCH)
         self.places = ffi.from_buffer(
             "encap_place[]", np.empty((capacity + 1) * room * place, np.uint8)
         )
@@ -162,6 +163,8 @@ class _Job:
                 end,
                 job,
                 scratch.paths.pointer,
+                scratch.layers,
+                scratch.path_ids,
                 scratch.programs,
                 scratch.places,
                 target,
@@ -264,28 +267,25 @@ def in_place(packets: Packets, out: str) -> npt.NDArray[np.uint8]:
 
 def _overlap(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.uint32]) -> bool:
     """True where a row begins before the one in front of it ends."""
-    last = len(starts) - 1
-    # Piece by piece: fresh memory for whole columns would take longer than the comparison.
-    pieces = [(begin, min(begin + PIECE, last)) for begin in range(0, last, PIECE)]
-    return any(
-        bool((starts[begin + 1 : end + 1] < starts[begin:end] + lengths[begin:end]).any())
-        for begin, end in pieces
-    )
+    rows = pointer(starts, "int64_t"), pointer(lengths, "uint32_t")
+    return not lib.encap_in_order(*rows, len(starts))
 
 
 def room_for(
     packets: Packets, out: npt.NDArray[np.uint8] | None
 ) -> tuple[npt.NDArray[np.uint8], Packets]:
     """Octets for a copy, and the batch over them that it will be."""
-    starts = memory.empty(len(packets) + 1, np.int64)
-    starts[0] = 0
-    np.cumsum(packets.lengths, out=starts[1:])
-    total = int(starts[-1])
+    starts = memory.empty(len(packets), np.int64)
+    total = lib.encap_pack(
+        pointer(packets.lengths, "uint32_t"),
+        len(packets),
+        pointer(starts, "int64_t", writable=True),
+    )
     given = take_out(out, total, np.uint8, apart=packets.data)
     data = memory.empty(total, np.uint8) if given is None else given
     made = packets._derived(
         data=data,
-        starts=starts[:-1],
+        starts=starts,
         lengths=packets.lengths,
         wire_lengths=packets.wire_lengths,
         linktypes=packets.linktypes,
