@@ -30,9 +30,10 @@ PURE = [
 FAST = [
     {"_ffi"},
     {"_lib", "implementations", "memory", "arrays"},
-    {"frames", "packets", "layers", "walk", "columns", "covers"}
+    {"frames", "copies", "packets", "layers", "walk", "columns", "covers"}
     | {"decapsulate", "gather", "options"},
-    {"encapsulate", "native", "plan", "planning", "template_columns", "templates"}
+    {"encapsulate", "native", "plan", "planning"}
+    | {"template_columns", "template_octets", "templates"}
     | {"checksums", "filter", "rewrite", "fragments", "flow", "oversize"},
     {"capture"},
     {"tunnels"},

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import encap
-import encap.frames as frames_module
+import encap.copies as copies_module
 from encap import NO_TIME, FieldError, Packets
 
 FRAMES = [b"first", b"", b"the third one", b"4", b"last"]
@@ -482,12 +482,12 @@ def test_a_length_changed_behind_the_batch_is_not_copied_in_silence(
 ) -> None:
     lengths = np.array([2, 2], np.uint32)
     batch = Packets(b"abcdef", np.array([0, 2]), lengths)
-    take_out = frames_module.take_out
+    take_out = copies_module.take_out
 
     def grow(*arguments: Any, **named: Any) -> Any:
         lengths[1] = 4  # after the room was counted
         return take_out(*arguments, **named)
 
-    monkeypatch.setattr(frames_module, "take_out", grow)
+    monkeypatch.setattr(copies_module, "take_out", grow)
     with pytest.raises(FieldError, match="was changed while it was copied"):
         batch.compact()

@@ -7,16 +7,14 @@ Selecting makes new arrays over the same octets. What else can be done with a ba
 from __future__ import annotations
 
 import operator
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, NotRequired, Self, SupportsIndex, TypedDict, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from encap import memory
-from encap._lib import Batch, lib, pointer, spread, take_out
 from encap.arrays import Octets, column, octets, read_only, row_numbers
 from encap.errors import EncapError, FieldError
 from encap.registry import checked_ports
@@ -34,6 +32,19 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 Int64s = npt.NDArray[np.int64]
 Uint32s = npt.NDArray[np.uint32]
 Uint16s = npt.NDArray[np.uint16]
+
+
+class _Fields(TypedDict):
+    """What a batch has beside octets, starts and lengths; see `Packets`."""
+
+    wire_lengths: Uint32s
+    times: Int64s
+    linktypes: Uint16s
+    rows: NotRequired[Int64s | None]
+    error: NotRequired[EncapError | None]
+    ports: NotRequired[dict[int, str | None]]
+    left_out: NotRequired[Mapping[str, int]]
+    record: NotRequired[Record | None]
 
 
 class Frames:
@@ -100,65 +111,25 @@ class Frames:
             ports={},
         )
 
-    def _set(
-        self,
-        data: Octets,
-        starts: Int64s,
-        lengths: Uint32s,
-        *,
-        wire_lengths: Uint32s,
-        times: Int64s,
-        linktypes: Uint16s,
-        rows: Int64s | None,
-        error: EncapError | None,
-        ports: dict[int, str | None],
-        left_out: Mapping[str, int] = _NOTHING,
-        record: Record | None = None,
-    ) -> None:
+    def _set(self, data: Octets, starts: Int64s, lengths: Uint32s, **rest: Unpack[_Fields]) -> None:
         put = object.__setattr__
         put(self, "data", data)
         put(self, "starts", read_only(starts))
         put(self, "lengths", read_only(lengths))
-        put(self, "wire_lengths", read_only(wire_lengths))
-        put(self, "times", read_only(times))
-        put(self, "linktypes", read_only(linktypes))
-        put(self, "_rows", rows)
-        put(self, "error", error)
-        put(self, "left_out", left_out)
-        put(self, "_ports", ports)
-        put(self, "_record", record)
+        put(self, "wire_lengths", read_only(rest["wire_lengths"]))
+        put(self, "times", read_only(rest["times"]))
+        put(self, "linktypes", read_only(rest["linktypes"]))
+        put(self, "error", rest.get("error"))
+        put(self, "left_out", rest.get("left_out", _NOTHING))
+        put(self, "_rows", rest.get("rows"))
+        put(self, "_ports", rest.get("ports", {}))
+        put(self, "_record", rest.get("record"))
 
     @classmethod
-    def _make(
-        cls,
-        data: Octets,
-        starts: Int64s,
-        lengths: Uint32s,
-        *,
-        wire_lengths: Uint32s,
-        times: Int64s,
-        linktypes: Uint16s,
-        rows: Int64s | None = None,
-        error: EncapError | None = None,
-        ports: dict[int, str | None] | None = None,
-        left_out: Mapping[str, int] = _NOTHING,
-        record: Record | None = None,
-    ) -> Self:
+    def _make(cls, data: Octets, starts: Int64s, lengths: Uint32s, **rest: Unpack[_Fields]) -> Self:
         """A batch from arrays that are known to fit: what the library itself has made."""
         self = cls.__new__(cls)
-        self._set(
-            data,
-            starts,
-            lengths,
-            wire_lengths=wire_lengths,
-            times=times,
-            linktypes=linktypes,
-            rows=rows,
-            error=error,
-            ports={} if ports is None else ports,
-            left_out=left_out,
-            record=record,
-        )
+        self._set(data, starts, lengths, **rest)
         return self
 
     def _derived(
@@ -237,38 +208,9 @@ class Frames:
         FieldError for batches that are bound to different ports: frames of one would be read
         with those of another.
         """
-        parts = list(batches)
-        if not parts:
-            return cls.from_frames([])
-        if any(part._ports != parts[0]._ports for part in parts):
-            raise FieldError(
-                "the batches are bound to different ports: bind them to the same with with_ports()",
-                field="ports",
-            )
-        record = parts[0]._record and parts[0]._record.joined(parts)
-        data = parts[0].data
-        if any(part.data is not data for part in parts):
-            parts = [part.compact() for part in parts]
-            data = np.concatenate([part.data for part in parts])
-            bases = np.cumsum([0] + [part.data.size for part in parts])
-        else:
-            bases = np.zeros(len(parts) + 1, np.int64)
-        errors = [part.error for part in parts if part.error is not None]
-        left_out: Counter[str] = Counter()
-        for part in parts:
-            left_out.update(part.left_out)
-        return cls._make(
-            data,
-            np.concatenate([part.starts + base for part, base in zip(parts, bases, strict=False)]),
-            np.concatenate([part.lengths for part in parts]),
-            wire_lengths=np.concatenate([part.wire_lengths for part in parts]),
-            times=np.concatenate([part.times for part in parts]),
-            linktypes=np.concatenate([part.linktypes for part in parts]),
-            error=errors[0] if errors else None,
-            ports=parts[0]._ports,
-            left_out=dict(left_out),
-            record=record,
-        )
+        from encap.copies import concat
+
+        return concat(cls, batches)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -392,32 +334,9 @@ class Frames:
         out: uint8 array that takes the octets; memory from the pool where not given.
         threads: how many to use; all cores, or ENCAP_THREADS, where not given.
         """
-        ends = np.cumsum(self.lengths, dtype=np.int64)
-        starts = ends - self.lengths
-        total = int(ends[-1]) if len(ends) else 0
-        given = take_out(out, total, np.uint8, apart=self.data)
-        data = memory.empty(total, np.uint8) if given is None else given
-        source = Batch(self)
-        targets, target = pointer(starts, "int64_t"), pointer(data, "uint8_t", writable=True)
+        from encap.copies import compact
 
-        def copy(begin: int, end: int) -> None:
-            if lib.encap_compact(source.pointer, begin, end, targets, target, total):
-                raise FieldError("an array of this batch was changed while it was copied")
-
-        spread(copy, len(self), threads)
-        return self._make(
-            data,
-            starts,
-            self.lengths,
-            wire_lengths=self.wire_lengths,
-            times=self.times,
-            linktypes=self.linktypes,
-            rows=self._rows,
-            error=self.error,
-            ports=self._ports,
-            left_out=self.left_out,
-            record=self._record and self._record.compacted(len(self), total),
-        )
+        return compact(self, out=out, threads=threads)
 
     def _ports_with(self, ports: Mapping[int, str | None] | None) -> dict[int, str | None]:
         """The UDP ports bound to the batch, `ports` added."""

@@ -1,0 +1,85 @@
+"""Batches over memory of their own: frames copied back to back, several batches as one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TypeVar
+
+import numpy as np
+
+from encap import memory
+from encap._lib import Batch, lib, pointer, spread, take_out
+from encap.arrays import Octets
+from encap.errors import FieldError
+from encap.frames import Frames
+
+__all__ = ["compact", "concat"]
+
+_Kind = TypeVar("_Kind", bound=Frames)
+
+
+def compact(frames: _Kind, *, out: Octets | None, threads: int | None) -> _Kind:
+    """The same frames back to back; see `Packets.compact`."""
+    ends = np.cumsum(frames.lengths, dtype=np.int64)
+    starts = ends - frames.lengths
+    total = int(ends[-1]) if len(ends) else 0
+    given = take_out(out, total, np.uint8, apart=frames.data)
+    data = memory.empty(total, np.uint8) if given is None else given
+    source = Batch(frames)
+    targets, target = pointer(starts, "int64_t"), pointer(data, "uint8_t", writable=True)
+
+    def copy(begin: int, end: int) -> None:
+        if lib.encap_compact(source.pointer, begin, end, targets, target, total):
+            raise FieldError("an array of this batch was changed while it was copied")
+
+    spread(copy, len(frames), threads)
+    return frames._make(
+        data,
+        starts,
+        frames.lengths,
+        wire_lengths=frames.wire_lengths,
+        times=frames.times,
+        linktypes=frames.linktypes,
+        rows=frames._rows,
+        error=frames.error,
+        ports=frames._ports,
+        left_out=frames.left_out,
+        record=frames._record and frames._record.compacted(len(frames), total),
+    )
+
+
+def concat(kind: type[_Kind], batches: Iterable[_Kind]) -> _Kind:
+    """One batch of all rows in order; see `Packets.concat`."""
+    parts = list(batches)
+    if not parts:
+        return kind.from_frames([])
+    if any(part._ports != parts[0]._ports for part in parts):
+        raise FieldError(
+            "the batches are bound to different ports: bind them to the same with with_ports()",
+            field="ports",
+        )
+    record = parts[0]._record and parts[0]._record.joined(parts)
+    data = parts[0].data
+    if any(part.data is not data for part in parts):
+        parts = [part.compact() for part in parts]
+        data = np.concatenate([part.data for part in parts])
+        bases = np.cumsum([0] + [part.data.size for part in parts])
+    else:
+        bases = np.zeros(len(parts) + 1, np.int64)
+    errors = [part.error for part in parts if part.error is not None]
+    left_out: Counter[str] = Counter()
+    for part in parts:
+        left_out.update(part.left_out)
+    return kind._make(
+        data,
+        np.concatenate([part.starts + base for part, base in zip(parts, bases, strict=False)]),
+        np.concatenate([part.lengths for part in parts]),
+        wire_lengths=np.concatenate([part.wire_lengths for part in parts]),
+        times=np.concatenate([part.times for part in parts]),
+        linktypes=np.concatenate([part.linktypes for part in parts]),
+        error=errors[0] if errors else None,
+        ports=parts[0]._ports,
+        left_out=dict(left_out),
+        record=record,
+    )
