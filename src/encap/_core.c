@@ -33,6 +33,7 @@
 #include "core/splice.c"
 #include "core/implementation.c"
 #include "core/around.c"
+#include "core/esp.c"
 #include "core/fragment.h"
 #include "core/waiting.c"
 #include "core/coverage.c"

@@ -877,6 +877,64 @@ typedef struct encap_kept {
 int encap_kept_fill(const encap_batch *batch, const int64_t *times, int big_endian,
                     encap_kept *kept, uint8_t *out, uint64_t room);
 
+/* --- ESP --- */
+
+enum encap_esp_flags {
+    ENCAP_ESP_NO_ECN = 1, /* the outer ECN bits are 0 */
+    ENCAP_ESP_NO_DSCP = 2, /* the outer DSCP is 0 */
+    ENCAP_ESP_NO_DF = 4, /* the outer DF is 0, and not that of the packet */
+    ENCAP_ESP_COPY_CE = 8 /* a CE is copied, and does not become ECT(0) */
+};
+
+/* What all packets of a security association have in common. */
+typedef struct encap_esp {
+    uint8_t outer[48]; /* IPv4 or IPv6, then UDP or nothing; lengths are written over */
+    uint32_t outer_size; /* 20, 28, 40 or 48 */
+    uint32_t spi;
+    uint32_t iv_size;
+    uint32_t icv_size;
+    uint32_t align; /* the plaintext is a multiple of this */
+    uint32_t
+        pad_to; /* packets are at least as long as this, by zeros behind them; 0: as they are */
+    uint32_t flags;
+} encap_esp;
+
+/* What differs from row to row of the batch. */
+typedef struct encap_esp_rows {
+    const uint64_t *numbers; /* sequence numbers, of which the lower word is written */
+    const uint16_t *ids; /* IPv4 identifications, for packets without DF */
+    const uint8_t *ivs; /* `iv_size` octets each */
+    const int64_t *targets; /* where in `out` the outer packet begins */
+    const int64_t *clears; /* where in `clear` the plaintext begins */
+} encap_esp_rows;
+
+/* Writes the headers of each row, up to the initialization vector, to `out`, and what is to be
+ * encrypted, with padding and trailer, to `clear`. Room is left in `out` for the ciphertext and
+ * its check value, whose octets stay as they are. Not 0: there are no such rows, the template
+ * cannot be one, or a row did not fit, and neither it nor those behind it were written. */
+int encap_esp_lay(const encap_batch *batch, uint64_t begin, uint64_t end, const encap_esp *esp,
+                  const encap_esp_rows *rows, uint8_t *clear, uint64_t clear_size, uint8_t *out,
+                  uint64_t out_size);
+
+#define ENCAP_ESP_RING 4096 /* the largest window */
+
+/* What a receiver knows of the sequence numbers that came (RFC 4303 section 3.4.3). */
+typedef struct encap_esp_window {
+    uint64_t top; /* the highest number; of more than 32 bits with extended ones */
+    uint32_t size; /* numbers from the top downwards that are told apart; 0: all are taken */
+    uint32_t esn; /* not 0: extended numbers */
+    uint64_t seen[64]; /* a bit each, by the number modulo ENCAP_ESP_RING */
+} encap_esp_window;
+
+enum encap_esp_verdict { ENCAP_ESP_NEW, ENCAP_ESP_SEEN, ENCAP_ESP_OLD };
+
+/* Judges the numbers of rows [begin, end) in order, and moves the window for those that are new
+ * and genuine. `highs` are the upper words by which genuine ones were told; the first row for which
+ * it would be another one is where this stops. Gives the row behind the last one judged. Without
+ * `genuine` all are, and `highs` is written: what would be if all went well. */
+uint64_t encap_esp_replay(encap_esp_window *window, const uint32_t *numbers, uint64_t begin,
+                          uint64_t end, const uint8_t *genuine, uint32_t *highs, uint8_t *verdicts);
+
 /* --- checksums and copies --- */
 
 /* CPU variants of the kernels: names by index, best last. `select` sets the
