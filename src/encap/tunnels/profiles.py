@@ -58,6 +58,18 @@ DIFFERENCES = {
             "options that do not fill their area exactly drop the packet",
             "Linux, geneve_rx; RFC 8926 section 3.5",
         ),
+        Difference(
+            "esp_padding",
+            "what padding is made of does not matter",
+            "padding that is not 1, 2, 3 and so on drops the packet",
+            "Linux, esp_remove_trailer; RFC 4303 section 2.4",
+        ),
+        Difference(
+            "esp_ecn",
+            "an outer CE on an inner packet that cannot say so is lost, an outer ECT(1) too",
+            "as for all tunnels: the first drops the packet, the second goes into it",
+            "Linux, ipip_ecn_decapsulate; RFC 6040 section 4.2, which updates RFC 4301",
+        ),
     )
 }
 """By name: all that `profile=` changes."""

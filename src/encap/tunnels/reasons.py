@@ -67,9 +67,34 @@ class Reason(IntEnum):
     SPOOFED = 41, "the inner source does not belong to the outer one", "rx_errors"
     ECN = 42, "congestion was met by a packet that cannot say so", "rx_errors rx_frame_errors"
 
+    # --- ESP
+    NOT_ESP = 45, "an IKE message or a keepalive, which is the key daemon's"
+    ESP_HEADER = 46, "the ESP header is cut short", "XfrmInHdrError"
+    NO_STATE = 47, "no security association has that destination and SPI", "XfrmInNoStates"
+    ESP_ENCAP = 48, "in UDP where the association is not, or the reverse", "XfrmInStateMismatch"
+    REPLAYED = 49, "the sequence number came before", "XfrmInStateSeqError"
+    REPLAY_WINDOW = (
+        50,
+        "the sequence number is 0, or too old to be told from a replay",
+        "XfrmInStateSeqError",
+    )
+    ESP_LENGTH = 51, "the ciphertext is missing, or no whole blocks", "XfrmInStateProtoError"
+    ICV = 52, "the integrity check value is wrong", "XfrmInStateProtoError"
+    PADDING = 53, "the padding is longer than the packet, or not 1, 2, 3", "XfrmInStateProtoError"
+    DUMMY = 54, "no packet: traffic that hides traffic (next header 59)", "XfrmInStateProtoError"
+    ESP_CONTENT = 55, "neither an IPv4 nor an IPv6 packet is inside", "XfrmInStateModeError"
+    NO_POLICY = 56, "no policy lets such a packet in", "XfrmInNoPols"
+    TEMPLATE = 57, "the policy wants another association", "XfrmInTmplMismatch"
+
     # --- sending
     NOT_CARRIED = 60, "the tunnel does not carry such a packet", "tx_errors tx_dropped"
     NO_DESTINATION = 61, "nothing says where the packet is to go", "tx_errors tx_carrier_errors"
     TOO_BIG = 62, "the packet does not fit and must not be fragmented", "tx_errors"
-    INCOMPLETE = 63, "a checksum needs octets that were not captured"
+    INCOMPLETE = 63, "a checksum or check value needs octets that were not captured"
     LIMIT = 64, "the packet is in as many tunnels as it may be", "tx_errors"
+    NO_STATE_OUT = (
+        65,
+        "no security association takes such a packet",
+        "tx_errors tx_carrier_errors XfrmOutNoStates",
+    )
+    SEQUENCE_END = 66, "all sequence numbers were used", "XfrmOutStateSeqError"

@@ -10,9 +10,11 @@ Source: RFC 4303, RFC 4301; Linux, net/xfrm.
 
 from __future__ import annotations
 
-from encap.tunnels.esp.association import Encap, SecurityAssociation
+from encap.tunnels.esp.association import SecurityAssociation
 from encap.tunnels.esp.live import Live
 from encap.tunnels.esp.opening import Opened, open_packets
+from encap.tunnels.esp.options import Encap
+from encap.tunnels.esp.policy import Policy
 from encap.tunnels.esp.sealing import seal
 
-__all__ = ["Encap", "Live", "Opened", "SecurityAssociation", "open_packets", "seal"]
+__all__ = ["Encap", "Live", "Opened", "Policy", "SecurityAssociation", "open_packets", "seal"]

@@ -5,35 +5,23 @@ Source: RFC 4301 section 4.4.2; ip-xfrm(8). What changes with each packet is els
 
 from __future__ import annotations
 
-import operator
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, NamedTuple
+from dataclasses import field
+from typing import Any
 
 from encap.errors import TunnelError
 from encap.tunnels.esp import algorithms
+from encap.tunnels.esp.options import EncapOption, EndOption, WordsOption, number
+from encap.tunnels.options import frozen
 
-__all__ = ["EXTRA_FLAGS", "FLAGS", "Encap", "SecurityAssociation"]
+__all__ = ["SecurityAssociation"]
 
-IPAddress = IPv4Address | IPv6Address
-
-FLAGS = frozenset({"noecn", "decap-dscp", "nopmtudisc", "af-unspec", "esn"})
-EXTRA_FLAGS = frozenset({"dont-encap-dscp", "oseq-may-wrap"})
 MOST_WINDOW = 4096
 """Packets: what the kernel allows, XFRMA_REPLAY_ESN_MAX."""
 ESP_LEN, UDP_LEN, TRAILER_LEN = 8, 8, 2
 LEAST_IPV6_MTU = 1280
 
 
-class Encap(NamedTuple):
-    """`encap espinudp SPORT DPORT`.  Source: RFC 3948 section 2."""
-
-    type: str
-    sport: int
-    dport: int
-
-
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SecurityAssociation:
     """One direction between two endpoints, in tunnel mode.
 
@@ -41,7 +29,7 @@ class SecurityAssociation:
     aead: name, key with salt, bits of the check value; or instead of it
     enc: name and key, with auth: name and key, or auth_trunc: name, key, bits of the check value.
         Keys are octets. They appear in no text that is made of this.
-    reqid, mark (with mask), if_id: what policies and devices find it by.
+    reqid, mark (with mask), if_id: what policies and devices find it by; no mark where None.
     replay_window: packets, 0 to 4096; 0 for none.  replay_seq, replay_oseq and their _hi: where the
         numbers of received and of sent packets stand at the beginning.
     flag: of noecn, decap-dscp, nopmtudisc, af-unspec, esn.
@@ -51,9 +39,9 @@ class SecurityAssociation:
     TunnelError for what the kernel would not take either.
     """
 
-    src: IPAddress
-    dst: IPAddress
-    spi: int
+    src: EndOption = EndOption()
+    dst: EndOption = EndOption()
+    spi: int = 0
     reqid: int = 0
     aead: tuple[str, bytes, int] | None = field(default=None, repr=False)
     enc: tuple[str, bytes] | None = field(default=None, repr=False)
@@ -64,31 +52,28 @@ class SecurityAssociation:
     replay_oseq: int = 0
     replay_seq_hi: int = 0
     replay_oseq_hi: int = 0
-    flag: frozenset[str] = frozenset()
-    extra_flag: frozenset[str] = frozenset()
-    mark: int = 0
+    flag: WordsOption = WordsOption("noecn", "decap-dscp", "nopmtudisc", "af-unspec", "esn")
+    extra_flag: WordsOption = WordsOption("dont-encap-dscp", "oseq-may-wrap")
+    mark: int | None = None
     mask: int = 0xFFFFFFFF
     if_id: int = 0
-    encap: Encap | None = None
+    encap: EncapOption = EncapOption()
     tfcpad: int = 0
     _derived: tuple[int, int, int] = field(init=False, repr=False, compare=False, default=(0, 0, 0))
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        for name in ("src", "dst"):
-            put(self, name, _address(name, getattr(self, name)))
         if self.src.version != self.dst.version:
             raise TunnelError(f"src and dst are of one family, not {self.src} and {self.dst}")
-        limits = dict.fromkeys(("reqid", "mark", "mask", "if_id"), 0xFFFFFFFF)
+        limits = dict.fromkeys(("reqid", "mask", "if_id"), 0xFFFFFFFF)
         limits |= dict.fromkeys(("replay_seq", "replay_oseq"), 0xFFFFFFFF)
         limits |= dict.fromkeys(("replay_seq_hi", "replay_oseq_hi"), 0xFFFFFFFF)
         limits |= {"replay_window": MOST_WINDOW, "tfcpad": 0xFFFF}
         for name, most in limits.items():
-            put(self, name, _number(name, getattr(self, name), most))
-        put(self, "spi", _number("spi", self.spi, 0xFFFFFFFF, 256))
-        put(self, "flag", _words("flag", self.flag, FLAGS))
-        put(self, "extra_flag", _words("extra_flag", self.extra_flag, EXTRA_FLAGS))
-        put(self, "encap", _encap(self.encap))
+            put(self, name, number(name, getattr(self, name), most))
+        put(self, "spi", number("spi", self.spi, 0xFFFFFFFF, 256))
+        if self.mark is not None:
+            put(self, "mark", number("mark", self.mark, 0xFFFFFFFF))
         if "esn" in self.flag and not self.replay_window:
             raise TunnelError("flag esn needs a replay-window")
         put(self, "_derived", self._lengths())
@@ -140,6 +125,10 @@ class SecurityAssociation:
         outer = 20 if self.src.version == 4 else 40
         return outer + UDP_LEN * (self.encap is not None) + ESP_LEN + self.iv_len
 
+    def has_mark(self, mark: int) -> bool:
+        """Packets with this mark belong here.  Source: Linux, __xfrm_state_lookup."""
+        return self.mark is None or mark & self.mask == self.mark
+
     def mtu(self, link_mtu: int) -> int:
         """Octets of the longest inner packet that fits on such a link.
 
@@ -148,45 +137,6 @@ class SecurityAssociation:
         room = link_mtu - self.header_len - self.icv_len
         longest = room // self.align * self.align - TRAILER_LEN
         return max(longest, LEAST_IPV6_MTU) if self.src.version == 6 else longest
-
-
-def _address(name: str, value: Any) -> IPAddress:
-    if isinstance(value, IPAddress):
-        return value
-    try:
-        return ip_address(value)
-    except ValueError:
-        raise TunnelError(f"{name} is an IP address, not {value!r}") from None
-
-
-def _number(name: str, value: Any, most: int, least: int = 0) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TunnelError(f"{name} is a number, not {value!r}") from None
-    if not least <= number <= most:
-        raise TunnelError(f"{name} is {least} to {most}, not {number}")
-    return number
-
-
-def _words(name: str, value: Any, known: frozenset[str]) -> frozenset[str]:
-    """Flags, as words in a row or one by one."""
-    words = frozenset(value.split() if isinstance(value, str) else value)
-    for word in words - known:
-        raise TunnelError(f"{name} is of {', '.join(sorted(known))}, not {word!r}")
-    return words
-
-
-def _encap(value: Any) -> Encap | None:
-    if value is None:
-        return None
-    try:
-        kind, sport, dport = value
-    except (TypeError, ValueError):
-        raise TunnelError("encap is a type, a source and a destination port") from None
-    if kind != "espinudp":
-        raise TunnelError(f"encap is espinudp, not {kind!r}")
-    return Encap(kind, _number("sport", sport, 0xFFFF), _number("dport", dport, 0xFFFF))
 
 
 def _algorithm(option: str, value: Any, count: int) -> Any:

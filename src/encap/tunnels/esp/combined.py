@@ -83,7 +83,7 @@ class Combined:
     def seal(self, sent: Sent) -> None:
         begins = sent.headers + FRONT_LEN
         front = np.empty((len(begins), ESP_LEN), np.uint8)
-        front[:, :4] = words(np.uint32([sent.sa.spi]))
+        front[:, :4] = words(np.array([sent.sa.spi], np.uint32))
         front[:, 4:] = words(sent.numbers.astype(np.uint32))
         ends = begins + sent.sizes + self._icv_len
         rows = zip(

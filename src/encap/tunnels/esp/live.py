@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import secrets
 
-import numpy as np
-import numpy.typing as npt
-
 from encap.errors import TunnelError
 from encap.tunnels.esp import algorithms
 from encap.tunnels.esp.association import SecurityAssociation
@@ -23,16 +20,13 @@ class Live:
 
     salt: octets that initialization vectors are made of, as many as these have; random where None.
         Never the same ones twice with one key.
-    first_id: the IPv4 identification of the first packet without DF; random where None.
 
     counter, window: see there.  TunnelError where the library for ciphers is missing.
     """
 
-    __slots__ = ("_next_id", "cipher", "counter", "sa", "window")
+    __slots__ = ("cipher", "counter", "sa", "window")
 
-    def __init__(
-        self, sa: SecurityAssociation, salt: bytes | None = None, first_id: int | None = None
-    ) -> None:
+    def __init__(self, sa: SecurityAssociation, salt: bytes | None = None) -> None:
         if salt is None:
             salt = secrets.token_bytes(sa.iv_len)
         if len(salt) != sa.iv_len:
@@ -41,16 +35,9 @@ class Live:
         self.cipher = _cipher(sa, salt)
         self.counter = Counter(sa)
         self.window = Window(sa)
-        self._next_id = secrets.randbelow(1 << 16) if first_id is None else first_id & 0xFFFF
 
     def __repr__(self) -> str:
         return f"<ESP {self.sa.src} to {self.sa.dst}, SPI {self.sa.spi:#x}>"
-
-    def take_ids(self, count: int) -> npt.NDArray[np.uint16]:
-        """uint16[n]: identifications, counted on."""
-        ids = (np.arange(count) + self._next_id).astype(np.uint16)
-        self._next_id = (self._next_id + count) & 0xFFFF
-        return ids
 
 
 def _cipher(sa: SecurityAssociation, salt: bytes) -> Cipher:

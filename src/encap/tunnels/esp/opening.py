@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from encap import memory
+from encap.tunnels import ecn
 from encap.tunnels.esp.association import ESP_LEN, TRAILER_LEN
 from encap.tunnels.esp.ciphers import SLACK, Octets, Sealed, gather
 from encap.tunnels.esp.live import Live
-from encap.tunnels.esp.tos import delivered_tos, write_tos
+from encap.tunnels.esp.tos import delivered_tos
 from encap.tunnels.esp.window import OLD, SEEN
 from encap.tunnels.reasons import Reason
 
@@ -48,7 +49,7 @@ def open_packets(
     sizes: Array,
     tos: npt.NDArray[np.uint8],
     *,
-    check_padding: bool = False,
+    rfc: bool = False,
 ) -> Opened:
     """Opens ESP packets with these associations, whose windows move.
 
@@ -56,7 +57,7 @@ def open_packets(
     data, headers, sizes: uint8[m]; int64[n] and int64[n], where in it each ESP header begins, and
         how many octets are there up to the end of the check value.
     tos: uint8[n], of the outer IP headers.
-    check_padding: padding that is not 1, 2, 3 is refused; Linux takes any.
+    rfc: padding is looked at, and ECN is that of RFC 6040; Linux does neither.
     """
     count = len(headers)
     reasons = np.where(which < 0, Reason.NO_STATE, 0).astype(np.uint8)
@@ -66,7 +67,7 @@ def open_packets(
     for index, live in enumerate(lives):
         rows = np.flatnonzero((which == index) & (reasons == 0))
         if len(rows):
-            job = _Job(live, rows, headers[rows], sizes[rows], total, check_padding=check_padding)
+            job = _Job(live, rows, headers[rows], sizes[rows], total, rfc=rfc)
             jobs.append(job)
             total = job.end
     clear = memory.empty(total + SLACK, np.uint8)
@@ -88,11 +89,11 @@ class _Job:
         sizes: Array,
         begin: int,
         *,
-        check_padding: bool,
+        rfc: bool,
     ) -> None:
         sa, self._lead = live.sa, live.cipher.lead
         self._live, self.rows, self._headers, self._sizes = live, rows, headers, sizes
-        self._check_padding = check_padding
+        self._rfc = rfc
         self._clear_lens = sizes - (ESP_LEN + sa.iv_len + sa.icv_len)
         # Only blocks of a cipher are asked for: a packet need not be padded to 4 octets.
         self._whole = self._clear_lens > 0
@@ -139,7 +140,8 @@ class _Job:
             reasons[rows] = np.where(right, found, Reason.ICV)
             self.lengths[rows] = lengths
         self._reasons[begin:end] = reasons[begin:end]
-        return reasons[begin:end] == 0
+        passed: npt.NDArray[np.bool_] = reasons[begin:end] == 0
+        return passed
 
     def _trailers(self, clear: Octets, rows: Array) -> tuple[Array, Array]:
         """What is wrong with the trailers of packets that are genuine; and octets in front."""
@@ -147,7 +149,7 @@ class _Job:
         last = self.clears[rows] + lengths - 1
         pads = np.where(lengths < TRAILER_LEN, 255, clear[np.maximum(last - 1, 0)]).astype(np.int64)
         bad = pads + TRAILER_LEN >= lengths
-        if self._check_padding:
+        if self._rfc:
             for pad in np.unique(pads[~bad]).tolist():
                 those = np.flatnonzero((pads == pad) & ~bad)
                 octets = gather(clear, last[those] - 1 - pad, pad)
@@ -162,7 +164,10 @@ class _Job:
         least = np.select([content == IPV4, content == IPV6], [20, 40], 1 << 32)
         refused = self.lengths[rows] < least
         self._reasons[rows[refused]] = Reason.ESP_CONTENT
-        rows, sixth = rows[~refused], (content == IPV6)[~refused]
-        inner, wanted = delivered_tos(self._live.sa, clear, self.clears[rows], sixth, tos[rows])
-        changed = inner != wanted
-        write_tos(clear, self.clears[rows[changed]], sixth[changed], wanted[changed])
+        rows, fourth = rows[~refused], (content == IPV4)[~refused]
+        starts = self.clears[rows]
+        inner = ecn.get_tos(clear, starts, fourth)
+        wanted, lost = delivered_tos(self._live.sa, inner, tos[rows], rfc=self._rfc)
+        self._reasons[rows[lost]] = Reason.ECN
+        changed = (inner != wanted) & ~lost
+        ecn.set_tos(clear, starts[changed], fourth[changed], wanted[changed])

@@ -51,7 +51,7 @@ def seal(
 
     packets: IPv4 and IPv6 packets, without a link header.
     ivs: uint8[n, w], one a packet, where they shall not be made as the kernel makes them.
-    ids: uint16[n], IPv4 identifications for packets without DF; counted on where None.
+    ids: uint16[n], IPv4 identifications for packets without DF; 0 where None.
     ttl: of the outer header.  mtu: of the link, which limits `tfcpad`.
     copy_ce: an inner CE is copied; Linux sends ECT(0) for it.
     """
@@ -70,7 +70,7 @@ def seal(
     targets, total = ends - lengths, int(lengths.sum())
     data = memory.empty(total + SLACK, np.uint8)
     made = live.cipher.ivs(numbers) if ivs is None else _given(ivs, len(packets), live.sa)[rows]
-    drawn = live.take_ids(len(rows)) if ids is None else ids[rows]
+    drawn = np.zeros(len(rows), np.uint16) if ids is None else ids[rows]
     clears, cuts, room = _blocks(sizes)
     template = _template(live.sa, ttl, mtu, copy_ce=copy_ce)
     keep = (

@@ -45,16 +45,11 @@ class Counter:
 
     def take(self, count: int) -> npt.NDArray[np.uint64]:
         """uint64[m]: the next numbers, `count` of them or as many as are left."""
-        if self._wraps:
-            numbers = (np.arange(1, count + 1, dtype=np.uint64) + np.uint64(self._last)) & np.uint64(
-                self._most
-            )
-            self._last = (self._last + count) & self._most
-            return numbers
-        count = min(count, self._most - self._last)
+        if not self._wraps:
+            count = min(count, self._most - self._last)
         numbers = np.arange(1, count + 1, dtype=np.uint64) + np.uint64(self._last)
-        self._last += count
-        return numbers
+        self._last = (self._last + count) & self._most
+        return numbers & np.uint64(self._most)
 
 
 class Window:
