@@ -7,15 +7,17 @@ received = vtep.decap(sent.packets)
 """
 
 from encap.tunnels.commands import from_commands
+from encap.tunnels.esp import Policy, SecurityAssociation
 from encap.tunnels.ipip import IPIPTunnel
 from encap.tunnels.profiles import DIFFERENCES, Difference
 from encap.tunnels.reasons import Reason
 from encap.tunnels.result import Result
 from encap.tunnels.tunnel import Tunnel
 from encap.tunnels.underlay import Underlay
+from encap.tunnels.vti import VTITunnel
 from encap.tunnels.vxlan import VXLANTunnel
 
 __all__ = [
-    "DIFFERENCES", "Difference", "IPIPTunnel", "Reason", "Result", "Tunnel", "Underlay",
-    "VXLANTunnel", "from_commands",
+    "DIFFERENCES", "Difference", "IPIPTunnel", "Policy", "Reason", "Result", "SecurityAssociation",
+    "Tunnel", "Underlay", "VTITunnel", "VXLANTunnel", "from_commands",
 ]  # fmt: skip

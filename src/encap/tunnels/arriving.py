@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,9 @@ from encap.tunnels.receiving import Int64s, Receiving
 from encap.tunnels.result import Result
 
 if TYPE_CHECKING:
-    from encap.tunnels.tunnel import Tunnel
+    from encap.tunnels.state import State
 
-__all__ = ["Delivery", "deliver", "inner_packets"]
+__all__ = ["Delivery", "Receiver", "deliver", "inner_packets"]
 
 PIECE = 1 << 14
 """Rows at a time: what was read of them is still near when it is read again."""
@@ -30,7 +30,16 @@ class Delivery(NamedTuple):
     packets: Packets
 
 
-def deliver(tunnel: Tunnel, packets: Packets) -> Result:
+class Receiver(Protocol):
+    """What receives packets: a tunnel, or what stands for one."""
+
+    @property
+    def state(self) -> State: ...
+    def _receive(self, packets: Packets) -> Receiving: ...
+    def _inner(self, going: Receiving, rows: Int64s) -> Delivery: ...
+
+
+def deliver(tunnel: Receiver, packets: Packets) -> Result:
     """What the tunnel delivers of packets; see `Tunnel.decap`."""
     reasons = np.empty(len(packets), np.uint8)
     made: list[Delivery] = []
@@ -43,7 +52,7 @@ def deliver(tunnel: Tunnel, packets: Packets) -> Result:
 
 
 def _deliver_piece(
-    tunnel: Tunnel,
+    tunnel: Receiver,
     piece: Packets,
     rows: Int64s,
     reasons: npt.NDArray[np.uint8],

@@ -11,12 +11,13 @@ from encap.tunnels.host import Device, Host
 from encap.tunnels.ipip import IPIPTunnel
 from encap.tunnels.tunnel import Tunnel
 from encap.tunnels.underlay import Underlay
+from encap.tunnels.vti import VTITunnel
 from encap.tunnels.vxlan import VXLANTunnel
 from encap.tunnels.words import read
 
 __all__ = ["from_commands"]
 
-CLASSES: tuple[type[Tunnel], ...] = (IPIPTunnel, VXLANTunnel)
+CLASSES: tuple[type[Tunnel], ...] = (IPIPTunnel, VTITunnel, VXLANTunnel)
 KINDS = {kind: one for one in CLASSES for kind in one.KINDS}
 """What `type` and `mode` call each kind of tunnel."""
 

@@ -21,7 +21,7 @@ from encap.tunnels.esp.commands import associations, policies
 from encap.tunnels.esp.policy import Policy
 from encap.tunnels.iptunnel import ADDRESSES
 from encap.tunnels.options import KeyOption, NumberOption, frozen
-from encap.tunnels.outer import check_udp
+from encap.tunnels.outer import check_udp, is_address
 from encap.tunnels.reasons import Reason
 from encap.tunnels.tunnel import Link, Tunnel
 from encap.tunnels.vtistate import VTIState
@@ -212,6 +212,11 @@ class VTITunnel(Tunnel):
         return {one.encap.dport: "esp" for one in self.receiving if one.encap is not None}
 
     def _check(self, going: Receiving) -> None:
+        # An xfrm interface is told by the association, which has no source in Linux's tables.
+        for name, mine in (("dst", self.local), ("src", None if self.if_id else self.remote)):
+            if mine is not None:
+                theirs = going.columns[f"{going.family}.{name}"]
+                going.refuse(~is_address(theirs, mine), Reason.NO_STATE)
         direct = going.protocol == ESP
         end, said = going.end, going.said
         # One look at the rows without UDP, and one at the others.

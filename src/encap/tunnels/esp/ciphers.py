@@ -140,4 +140,3 @@ def copy_clear(sent: Sent, begins: Int64s) -> None:
         ):
             out[begin : begin + size] = clear[start : start + size]
         row = end
-

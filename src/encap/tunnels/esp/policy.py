@@ -5,7 +5,6 @@ Source: RFC 4301 section 4.4.1; ip-xfrm(8); Linux, net/xfrm/xfrm_policy.c.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,10 @@ import numpy.typing as npt
 
 from encap.errors import TunnelError
 from encap.tunnels.esp.association import SecurityAssociation
-from encap.tunnels.esp.options import EndOption, NetworkOption, number
+from encap.tunnels.esp.options import EndOption, Network, NetworkOption, number
 from encap.tunnels.options import frozen
 
-__all__ = ["Addresses", "Policy", "addresses"]
+__all__ = ["Addresses", "Policy"]
 
 
 @frozen
@@ -66,42 +65,40 @@ class Policy:
 
     def covers(self, inside: Addresses) -> npt.NDArray[np.bool_]:
         """bool[n]: packets between the two networks."""
-        width = 4 if self.src.version == 4 else 16
-        found: npt.NDArray[np.bool_] = inside.version == self.src.version
-        for network, theirs in ((self.src, inside.src), (self.dst, inside.dst)):
-            if network.prefixlen:
-                mask = np.frombuffer(network.netmask.packed, np.uint8)
-                mine = np.frombuffer(network.network_address.packed, np.uint8)
-                found &= (theirs[:, :width] & mask == mine).all(axis=1)
-        return found
+        return inside.between(self.src, self.dst)
 
 
-@dataclass(frozen=True, slots=True)
 class Addresses:
-    """Addresses of inner packets.
+    """Addresses of inner packets, read when they are asked for.
 
+    data: uint8[m].  starts: int64[n], where packets begin in it.  lengths: n numbers of octets.
     version: uint8[n], 4 or 6; 0 where there is no whole IP header.
-    src, dst: uint8[n, 16], those of IPv4 in the first four octets.
     """
 
-    version: npt.NDArray[np.uint8]
-    src: npt.NDArray[np.uint8]
-    dst: npt.NDArray[np.uint8]
+    __slots__ = ("_data", "_starts", "version")
 
+    def __init__(
+        self,
+        data: npt.NDArray[np.uint8],
+        starts: npt.NDArray[np.int64],
+        lengths: npt.NDArray[Any],
+    ) -> None:
+        self._data, self._starts = data, starts
+        nibble = np.zeros(len(starts), np.uint8)
+        there = lengths > 0
+        nibble[there] = data[starts[there]] >> 4
+        least = np.select([nibble == 4, nibble == 6], [20, 40], 1 << 32)
+        self.version = np.where(lengths >= least, nibble, 0).astype(np.uint8)
 
-def addresses(
-    data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], lengths: npt.NDArray[Any]
-) -> Addresses:
-    """The addresses of IP packets at `starts` in `data`; int64[n] and lengths of n."""
-    count = len(starts)
-    version = np.zeros(count, np.uint8)
-    src, dst = np.zeros((count, 16), np.uint8), np.zeros((count, 16), np.uint8)
-    there = np.flatnonzero(lengths > 0)
-    first = data[starts[there]] >> 4
-    for number_of, least, at, width in ((4, 20, 12, 4), (6, 40, 8, 16)):
-        rows = there[(first == number_of) & (lengths[there] >= least)]
-        version[rows] = number_of
-        octets = data[starts[rows][:, None] + np.arange(at, at + 2 * width)]
-        src[rows, :width], dst[rows, :width] = octets[:, :width], octets[:, width:]
-    return Addresses(version, src, dst)
-
+    def between(self, src: Network, dst: Network) -> npt.NDArray[np.bool_]:
+        """bool[n]: packets between two networks of one family."""
+        found: npt.NDArray[np.bool_] = self.version == src.version
+        at, width = (12, 4) if src.version == 4 else (8, 16)
+        for offset, network in ((at, src), (at + width, dst)):
+            if network.prefixlen:
+                rows = np.flatnonzero(found)
+                octets = self._data[self._starts[rows][:, None] + np.arange(offset, offset + width)]
+                mask = np.frombuffer(network.netmask.packed, np.uint8)
+                mine = np.frombuffer(network.network_address.packed, np.uint8)
+                found[rows] = (octets & mask == mine).all(axis=1)
+        return found

@@ -207,5 +207,3 @@ def _sum_udp(data: Octets, starts: Array, lengths: Array) -> None:
     checksum = 0xFFFF - total
     checksum[checksum == 0] = 0xFFFF
     data[starts + 46], data[starts + 47] = checksum >> 8, checksum & 0xFF
-
-
