@@ -78,7 +78,7 @@ class Sealed(NamedTuple):
 class Cipher(Protocol):
     """What an association encrypts with.
 
-    lead: octets in front of each plaintext that `open` needs room for.
+    lead: octets in front of each plaintext that `decrypt` needs room for.
     """
 
     lead: int
@@ -86,10 +86,10 @@ class Cipher(Protocol):
     def ivs(self, numbers: npt.NDArray[np.uint64]) -> Octets:
         """uint8[n, w]: the initialization vectors of packets with these sequence numbers."""
 
-    def seal(self, sent: Sent) -> None:
+    def encrypt(self, sent: Sent) -> None:
         """Writes ciphertexts and check values."""
 
-    def open(self, sealed: Sealed) -> npt.NDArray[np.bool_]:
+    def decrypt(self, sealed: Sealed) -> npt.NDArray[np.bool_]:
         """bool[n]: which packets are genuine; the plaintexts of others mean nothing."""
 
 

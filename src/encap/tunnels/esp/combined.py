@@ -80,7 +80,7 @@ class Combined:
             octets = np.concatenate([octets[:, :4], words(highs), octets[:, 4:]], axis=1)
         return each(octets)
 
-    def seal(self, sent: Sent) -> None:
+    def encrypt(self, sent: Sent) -> None:
         begins = sent.headers + FRONT_LEN
         front = np.empty((len(begins), ESP_LEN), np.uint8)
         front[:, :4] = words(np.array([sent.sa.spi], np.uint32))
@@ -106,7 +106,7 @@ class Combined:
                 for nonce, header, start, end, begin, stop in block:
                     encrypt_into(nonce, clear[start:end], header, out[begin:stop])
 
-    def open(self, sealed: Sealed) -> npt.NDArray[np.bool_]:
+    def decrypt(self, sealed: Sealed) -> npt.NDArray[np.bool_]:
         front = gather(sealed.data, sealed.headers, FRONT_LEN)
         rows = zip(
             self._nonces(front[:, ESP_LEN:]),
@@ -155,7 +155,7 @@ class Gmac(Combined):
             for (start, end), word in zip(spans, each(words(highs)), strict=True)
         ]
 
-    def seal(self, sent: Sent) -> None:
+    def encrypt(self, sent: Sent) -> None:
         begins = sent.headers + FRONT_LEN
         ends = begins + sent.sizes
         copy_clear(sent, begins)
@@ -165,7 +165,7 @@ class Gmac(Combined):
         for end, tag in zip(ends.tolist(), made, strict=True):
             out[end : end + TAG_LEN] = tag
 
-    def open(self, sealed: Sealed) -> npt.NDArray[np.bool_]:
+    def decrypt(self, sealed: Sealed) -> npt.NDArray[np.bool_]:
         ends = sealed.headers + sealed.sizes - TAG_LEN
         nonces = self._nonces(gather(sealed.data, sealed.headers + ESP_LEN, AEAD_IV_LEN))
         covered = self._covered(sealed.data, sealed.headers, ends, sealed.highs)

@@ -135,7 +135,7 @@ class _Job:
                 data, self._headers[rows], self._sizes[rows], clear, self.clears[rows],
                 highs[rows] if esn else None,
             )  # fmt: skip
-            right = self._live.cipher.open(sealed)
+            right = self._live.cipher.decrypt(sealed)
             found, lengths = self._trailers(clear, rows)
             reasons[rows] = np.where(right, found, Reason.ICV)
             self.lengths[rows] = lengths

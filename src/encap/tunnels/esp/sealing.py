@@ -77,7 +77,7 @@ def seal(
         numbers, np.ascontiguousarray(drawn), np.ascontiguousarray(made), targets, clears,
     )  # fmt: skip
     clear = np.empty(room + SLACK, np.uint8)
-    live.cipher.seal(
+    live.cipher.encrypt(
         Sent(
             live.sa, _lay(packets[rows], template, keep, cuts, clear, data), clear, clears, sizes,
             data, targets + int(template.outer_size), numbers, keep[2],

@@ -66,7 +66,7 @@ class Separate:
         encryptor = self._cipher(self._aes, self._modes.ECB()).encryptor()
         return np.frombuffer(encryptor.update(octets), np.uint8).reshape(-1, BLOCK_LEN)
 
-    def seal(self, sent: Sent) -> None:
+    def encrypt(self, sent: Sent) -> None:
         begins = sent.headers + (ESP_LEN + self.lead)
         ends = begins + sent.sizes
         if self._aes is None:
@@ -119,7 +119,7 @@ class Separate:
             found.append(made.finalize())
         return found
 
-    def open(self, sealed: Sealed) -> npt.NDArray[np.bool_]:
+    def decrypt(self, sealed: Sealed) -> npt.NDArray[np.bool_]:
         ends = sealed.headers + sealed.sizes - self._icv_len
         genuine = np.ones(len(ends), np.bool_)
         if self._hash is not None:
