@@ -540,6 +540,7 @@ static void fuzz_options(input *in)
 #include "flow.h"
 #include "fragments.h"
 #include "kept.h"
+#include "receive.h"
 #include "rewrite.h"
 #include "verdicts.h"
 
@@ -566,8 +567,8 @@ static part *const parts[] = {
     fuzz_checksum, fuzz_compact, fuzz_capture_fill, fuzz_options,
 };
 static part *const later_parts[] = {
-    fuzz_flow,  fuzz_kept,    fuzz_build,  fuzz_join,
-    fuzz_split, fuzz_rewrite, fuzz_splice, fuzz_verdicts,
+    fuzz_flow,    fuzz_kept,   fuzz_build,    fuzz_join,    fuzz_split,
+    fuzz_rewrite, fuzz_splice, fuzz_verdicts, fuzz_receive,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -20,6 +20,7 @@
 #include "core/build.c"
 #include "core/crc32c.c"
 #include "core/verdicts.c"
+#include "core/receive.c"
 #include "core/options.c"
 #include "core/rewriting.h"
 #include "core/edit.c"

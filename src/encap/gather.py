@@ -63,13 +63,24 @@ class Scratch:
         self, source: Batch, rules: Any, begin: int, end: int, specs: Any, outs: Any
     ) -> None:
         """Runs the fused kernel; `paths` are then those of these rows."""
-        count = len(specs)
+        columns = (*self._cleared(len(specs)), specs, len(specs), outs)
+        lib.encap_columns(source.pointer, rules, begin, end, *columns)
+
+    def receive(
+        self, source: Batch, rules: Any, begin: int, end: int, specs: Any, outs: Any, host: Any,
+        found: Any,
+    ) -> None:  # fmt: skip
+        """The same, with what a host finds in the packets, an `encap_received`."""
+        columns = (*self._cleared(len(specs)), specs, len(specs), outs)
+        lib.encap_receive(source.pointer, rules, begin, end, *columns, host, found)
+
+    def _cleared(self, count: int) -> tuple[Any, Any]:
+        """No paths, and room for their slots of so many columns."""
         self.paths.clear()
         if len(self._room) < self.paths.capacity * count:
             self._room = np.empty(self.paths.capacity * count, np.int8)
             self.slots = pointer(self._room, "int8_t", writable=True)
-        paths, slots = self.paths.pointer, self.slots
-        lib.encap_columns(source.pointer, rules, begin, end, paths, slots, specs, count, outs)
+        return self.paths.pointer, self.slots
 
 
 _idle: deque[Scratch] = deque(maxlen=8)  # its ends are atomic, so threads can share it

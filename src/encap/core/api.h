@@ -192,6 +192,57 @@ void encap_columns(const encap_batch *batch, const encap_rules *rules, uint64_t 
                    encap_paths *paths, int8_t *slots, const encap_column *columns,
                    uint32_t column_count, uint8_t *const *outs);
 
+/* --- receiving ------------------------------------------------------------- */
+
+/* The first of a host's checks that a packet does not pass, in their order. */
+enum encap_refusal {
+    ENCAP_NOT_REFUSED,
+    ENCAP_REFUSED_NO_IP, /* it does not begin with the IP version that is wanted */
+    ENCAP_REFUSED_OTHER_HOST, /* by the destination MAC address */
+    ENCAP_REFUSED_IP_HEADER, /* it could not be read whole */
+    ENCAP_REFUSED_IP_CHECKSUM,
+    ENCAP_REFUSED_IP_LENGTH, /* it says more than there was */
+    ENCAP_REFUSED_NOT_OURS, /* by the destination IP address */
+    ENCAP_REFUSED_FRAGMENT,
+    ENCAP_REFUSALS
+};
+
+/* More that is found in passing, as bits. */
+#define ENCAP_BROKEN_ABOVE 1 /* what IP carries could not be read whole */
+#define ENCAP_UDP_LENGTH 2   /* its length is less than its header's, or more than IP's */
+#define ENCAP_UDP_ZERO 4     /* there is no checksum */
+#define ENCAP_UDP_CHECKSUM 8 /* it is wrong */
+
+/* The host that receives. */
+typedef struct encap_receiver {
+    const uint8_t *addresses; /* of the host, 4 or 16 octets each */
+    uint64_t address_count;
+    uint32_t family;            /* ENCAP_IPV4 or ENCAP_IPV6 */
+    uint32_t udp;               /* 1: UDP is looked at, and its length ends packets */
+    uint8_t mac[6];
+    uint8_t has_mac; /* 0: frames for everybody are taken */
+    uint8_t any_address; /* 1: packets for every address are ours */
+    uint8_t reasons[ENCAP_REFUSALS]; /* what is written for each */
+} encap_receiver;
+
+/* What was found, one a row. Offsets are octets from the start of the frame. */
+typedef struct encap_received {
+    int64_t *ip;                /* the outer IP header; 0 where there is none */
+    int64_t *upper;             /* what it carries, behind extension headers */
+    int64_t *end;               /* where the lengths end: in what is here, and as they say */
+    int64_t *said;
+    uint8_t *protocol;          /* of what IP carries */
+    uint8_t *tos;
+    uint8_t *reasons;           /* receiver->reasons[enum encap_refusal] */
+    uint8_t *flags;             /* ENCAP_BROKEN_ABOVE and so on */
+} encap_received;
+
+/* encap_columns, and in the same pass what the host makes of rows [begin, end). */
+void encap_receive(const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,
+                   encap_paths *paths, int8_t *slots, const encap_column *columns,
+                   uint32_t column_count, uint8_t *const *outs, const encap_receiver *host,
+                   const encap_received *out);
+
 /* --- flows ----------------------------------------------------------------- */
 
 /* What is done with a hash before a port is made of it. */

@@ -414,6 +414,21 @@ void encap_gather(const encap_batch *batch, uint64_t begin, uint64_t end, const 
     }
 }
 
+/* The columns of a block that was walked. Slots are looked up for paths from `known` on; gives how
+ * many paths are known then. */
+INLINE uint32_t columns_block(walked_block *block, const encap_batch *batch, uint64_t first,
+                              const encap_paths *paths, uint32_t known, int8_t *slots,
+                              const encap_column *columns, uint32_t column_count,
+                              uint8_t *const *outs)
+{
+    encap_find_slots(paths, known, columns, column_count, slots);
+    take_frames(block, batch, first);
+    for (uint32_t i = 0; i < column_count; i++)
+        gather(block, slots + i, column_count, paths->count, &columns[i],
+               outs[i] + first * columns[i].size);
+    return paths->count;
+}
+
 /* Walk and gather in blocks, so that each packet's headers come from memory once. */
 INLINE void columns_rows(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
                          uint64_t end, encap_paths *paths, int8_t *slots,
@@ -429,11 +444,7 @@ INLINE void columns_rows(const encap_batch *batch, const encap_rules *rules, uin
     for (uint64_t first = begin; first < end; first += BLOCK) {
         block.count = (uint32_t)(end - first < BLOCK ? end - first : BLOCK);
         walk_rows(batch, rules, first, first + block.count, end, paths, layers, path_ids);
-        encap_find_slots(paths, known, columns, column_count, slots);
-        known = paths->count;
-        take_frames(&block, batch, first);
-        for (uint32_t i = 0; i < column_count; i++)
-            gather(&block, slots + i, column_count, known, &columns[i],
-                   outs[i] + first * columns[i].size);
+        known =
+            columns_block(&block, batch, first, paths, known, slots, columns, column_count, outs);
     }
 }

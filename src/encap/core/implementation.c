@@ -24,6 +24,10 @@ typedef struct implementation {
     void (*columns)(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
                     uint64_t end, encap_paths *paths, int8_t *slots, const encap_column *columns,
                     uint32_t column_count, uint8_t *const *outs);
+    void (*receive)(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
+                    uint64_t end, encap_paths *paths, int8_t *slots, const encap_column *columns,
+                    uint32_t column_count, uint8_t *const *outs, const encap_receiver *host,
+                    const encap_received *out);
     uint64_t (*decap)(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
                       uint64_t end, const encap_wanted *wanted, uint64_t at,
                       const encap_unwrapped *out);
@@ -98,6 +102,14 @@ typedef struct implementation {
         columns_rows(batch, rules, begin, end, paths, slots, columns, column_count, outs,          \
                      variant##_rows);                                                              \
     }                                                                                              \
+    ATTRIBUTES static void variant##_receive(                                                      \
+        const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,          \
+        encap_paths *paths, int8_t *slots, const encap_column *columns, uint32_t column_count,     \
+        uint8_t *const *outs, const encap_receiver *host, const encap_received *out)               \
+    {                                                                                              \
+        receive_rows(batch, rules, begin, end, paths, slots, columns, column_count, outs, host,    \
+                     out, variant##_rows, pass_##variant);                                         \
+    }                                                                                              \
     ATTRIBUTES static uint64_t variant##_decap(                                                    \
         const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,          \
         const encap_wanted *wanted, uint64_t at, const encap_unwrapped *out)                       \
@@ -160,6 +172,7 @@ typedef struct implementation {
         .splice = variant##_splice,                                                                \
         .rows = variant##_rows,                                                                    \
         .columns = variant##_columns,                                                              \
+        .receive = variant##_receive,                                                              \
         .decap = variant##_decap,                                                                  \
         .flow_hash = variant##_flow_hash,                                                          \
         .measure = variant##_measure,                                                              \
@@ -331,6 +344,16 @@ void encap_columns(const encap_batch *batch, const encap_rules *rules, uint64_t 
     if (rows_exist(batch, begin, end))
         current_implementation()->columns(batch, rules, begin, end, paths, slots, columns,
                                           column_count, outs);
+}
+
+void encap_receive(const encap_batch *batch, const encap_rules *rules, uint64_t begin, uint64_t end,
+                   encap_paths *paths, int8_t *slots, const encap_column *columns,
+                   uint32_t column_count, uint8_t *const *outs, const encap_receiver *host,
+                   const encap_received *out)
+{
+    if (rows_exist(batch, begin, end))
+        current_implementation()->receive(batch, rules, begin, end, paths, slots, columns,
+                                          column_count, outs, host, out);
 }
 
 uint64_t encap_decap(const encap_batch *batch, const encap_rules *rules, uint64_t begin,

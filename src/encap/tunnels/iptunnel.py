@@ -64,6 +64,7 @@ class OverIPv4(Tunnel):
 
     FAMILY = "ipv4"
     WORDS: ClassVar[Words] = IPV4_WORDS
+    FIELDS: ClassVar[tuple[str, ...]] = ("ipv4.src", "ipv4.dst")
 
     def _outer(self) -> dict[str, Any]:
         """Options of `Packets.encap` for the outer header."""

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from encap._lib import lib
 from encap.layers import Layers, parse
 from encap.registry import DEFAULT
 from encap.tunnels.reasons import Reason
+from encap.tunnels.received import Family, Receiver, receive
 from encap.tunnels.sums import octet_sums
-from encap.walk import OTHER, Status, path_name
+from encap.walk import OTHER, Status, path_name, port_rules
 
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["Array", "Bools", "Family", "Int64s", "Receiving"]
+__all__ = ["Array", "Bools", "Family", "Int64s", "Receiver", "Receiving"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 Int64s = npt.NDArray[np.int64]
-Family = Literal["ipv4", "ipv6"]
 
 LINKS = {"eth", "sll", "sll2", "null", "vlan"}
 EXTENSIONS = {"hopopt", "routing", "fragment", "dstopts", "ah"}
-OUTER: Mapping[Family, tuple[str, ...]] = {
-    "ipv4": ("ipv4.src", "ipv4.dst", "ipv4.tos", "ipv4.total_len", "ipv4.protocol"),
-    "ipv6": ("ipv6.src", "ipv6.dst", "ipv6.traffic_class", "ipv6.payload_len", "ipv6.next_header"),
-}
-"""Columns that are read of every packet."""
 
 
 class Way(NamedTuple):
@@ -63,53 +59,79 @@ def _way(path: str, family: Family) -> Way:
     return Way(ip, upper, NO_NEXT if number is None else number)
 
 
+class _Columns(dict[str, Array]):
+    """Columns by name; those that were not asked for at first are gathered when they are."""
+
+    __slots__ = ("packets", "ports")
+
+    def __init__(
+        self, packets: Packets, ports: Mapping[int, str | None], known: dict[str, Array]
+    ) -> None:
+        super().__init__(known)
+        self.packets, self.ports = packets, ports
+
+    def __missing__(self, name: str) -> Array:
+        self |= self.packets.columns(name, ports=self.ports)
+        return self[name]
+
+
 class Receiving:
     """A batch at a tunnel's receiver. Offsets are octets from the start of a frame, int64[n].
 
-    reasons: uint8[n], 0 while a packet is still going.
-    columns: fields by name, of the outer headers where they are there.
-    ways: int16[3, n], slots of the outer IP header and of what it carries; see `Way`.
-    ip, upper: where these two headers begin.
-    protocol: uint8[n], what IP carries, behind extension headers.
+    reasons: uint8[n], 0 while a packet is still going; what the host refuses is not from the start.
+    columns: fields by name, of the outer headers where they are there. Those that are in `fields`
+        cost no walk of their own.
+    ip, upper: where the outer IP header begins, and what it carries.
+    protocol: uint8[n], what IP carries, behind extension headers.  tos: uint8[n], outside.
     end, said: where the outermost lengths end that were looked at: in the octets that are here,
-        and as they say.
+        and as they say. That of UDP is one where the host is told so.
+    flags: uint8[n], what else the core has found; see `ENCAP_BROKEN_ABOVE`.
     inner: where the inner packet begins; linktypes: uint16[n], what with.
     replies: what the endpoint says about packets that it refused.
     """
 
     __slots__ = (
-        "columns", "end", "family", "inner", "ip", "layers", "linktypes", "packets",
-        "protocol", "reasons", "replies", "said", "tos", "upper", "ways",
+        "_layers", "_ways", "columns", "end", "family", "flags", "inner", "ip", "linktypes",
+        "packets", "ports", "protocol", "reasons", "replies", "said", "tos", "upper",
     )  # fmt: skip
 
     def __init__(
         self,
         packets: Packets,
-        family: Family,
+        host: Receiver,
         fields: Iterable[str],
         ports: Mapping[int, str | None],
     ) -> None:
-        count = len(packets)
-        self.packets, self.family = packets, family
-        self.layers: Layers = parse(packets, ports=ports)
-        self.columns = packets.columns(*OUTER[family], *fields, ports=ports)
-        self.reasons = np.zeros(count, np.uint8)
-        self.tos: Array = self.columns[OUTER[family][2]]
-        self.ways: Array = self._ways()
-        self.refuse(self.ways[0] < 0, Reason.OTHER_PROTOCOL)
-        self.ip, self.upper = self.offset(self.ways[0]), self.offset(self.ways[1])
-        self.protocol: Array = self._protocols()
-        self.end = self.packets.lengths.astype(np.int64)
-        self.said = np.maximum(self.end, self.packets.wire_lengths)
+        self.packets, self.family, self.ports = packets, host.family, ports
+        rules = port_rules(packets._ports_with(ports))
+        found, columns = receive(packets, host, tuple(fields), rules)
+        self.ip, self.upper, self.end, self.said = found[:4]
+        self.protocol, self.tos, self.reasons, self.flags = found[4:]
+        self.columns: Mapping[str, Array] = _Columns(packets, ports, columns)
         self.inner = self.upper
         self.replies: list[Packets] = []
-        self.linktypes: Array = np.broadcast_to(np.uint16(101), (count,))
+        self.linktypes: Array = np.broadcast_to(np.uint16(101), (len(packets),))
+        self._layers: Layers | None = None
+        self._ways: Array | None = None
 
     def __len__(self) -> int:
         return len(self.reasons)
 
-    def _ways(self) -> Array:
-        """int16[3, n]: the `Way` of every packet."""
+    @property
+    def layers(self) -> Layers:
+        """What a walk finds, for those who want to know more: it costs one when first asked."""
+        if self._layers is None:
+            self._layers = parse(self.packets, ports=self.ports)
+        return self._layers
+
+    @property
+    def ways(self) -> Array:
+        """int16[3, n]: the `Way` of every packet, from `layers`."""
+        if self._ways is None:
+            self._ways = self._find_ways()
+        return self._ways
+
+    def _find_ways(self) -> Array:
         ids, paths = self.layers.path_ids, self.layers.paths
         table = np.array([_way(path, self.family) for path in paths] or [_NONE], np.int16).T
         if len(paths) == 1 and len(ids) and ids.max() == 0:
@@ -118,15 +140,6 @@ class Receiving:
         for row in np.flatnonzero(ids == OTHER):
             found[:, row] = _way(path_name(self.layers.kinds[row]), self.family)
         return found
-
-    def _protocols(self) -> Array:
-        """uint8[n]: the protocol number of what the outer IP header carries."""
-        if self.family == "ipv4":
-            protocol: Array = self.columns["ipv4.protocol"]
-            return protocol
-        # Behind extension headers the walk knows best.
-        direct = self.ways[1] == self.ways[0] + 1
-        return np.where(direct, self.columns["ipv6.next_header"], self.ways[2]).astype(np.uint8)
 
     def header_end(self) -> Int64s:
         """Where the outer IP header ends, extension headers not counted."""
@@ -169,13 +182,7 @@ class Receiving:
 
     def broken_above(self) -> Bools:
         """bool[n]: where the header that IP carries could not be read whole."""
-        return self.stopped_at(self.ways[1])
-
-    def fragments(self) -> Bools:
-        """bool[n]: fragments of an outer datagram."""
-        found: Bools = (self.layers.status == Status.FRAGMENT) & (
-            self.layers.status_layer < self.ways[1]
-        )
+        found: Bools = self.flags & lib.ENCAP_BROKEN_ABOVE != 0
         return found
 
     def sums(self, rows: Int64s, begin: Int64s, end: Int64s) -> npt.NDArray[np.uint32]:

@@ -16,10 +16,8 @@ from encap.packets import Packets
 from encap.tunnels.arriving import Delivery, deliver, inner_packets
 from encap.tunnels.departing import Wrapping, send
 from encap.tunnels.options import AddressOption, MACOption, NumberOption, address, frozen
-from encap.tunnels.outer import check_host
 from encap.tunnels.profiles import Profile, profile
-from encap.tunnels.reasons import Reason
-from encap.tunnels.receiving import Family, Int64s, Receiving
+from encap.tunnels.receiving import Family, Int64s, Receiver, Receiving
 from encap.tunnels.state import State
 from encap.tunnels.underlay import Underlay
 
@@ -175,12 +173,14 @@ class Tunnel:
 
     def _receive(self, packets: Packets) -> Receiving:
         """Refuses what the host does not take, then what the device does not."""
-        fields = self.FIELDS if self.underlay.mac is None else (*self.FIELDS, "eth.dst")
-        going = Receiving(packets, self.family, fields, self._ports())
-        check_host(going, self.underlay, self.local)
-        going.refuse(going.fragments(), Reason.HELD)
+        going = Receiving(packets, self._receiver(), self.FIELDS, self._ports())
         self._check(going)
         return going
+
+    def _receiver(self) -> Receiver:
+        """The host that receives; UDP matters to it where a walk is to find the tunnel there."""
+        ours = self.underlay.addresses or (() if self.local is None else (self.local,))
+        return Receiver(self.family, self.underlay.mac, ours, bool(self._ports()))
 
     def _check(self, going: Receiving) -> None:
         """Refuses what the device does not take; says where the inner packets begin."""

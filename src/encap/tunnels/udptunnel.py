@@ -43,7 +43,7 @@ class OverUDP(Tunnel):
     udp6zerocsumrx: bool = False
 
     FRAMES: ClassVar = True
-    FIELDS: ClassVar[tuple[str, ...]] = ("udp.len", "udp.checksum", "udp.dport", "inner.eth.src")
+    FIELDS: ClassVar[tuple[str, ...]] = ("udp.dport", "inner.eth.src")
     SUMMED: ClassVar = True
     """Outer checksums over IPv4 are computed where nothing is said."""
 
