@@ -88,12 +88,16 @@ OWN = {"eth/arp", "eth/ipv4/icmp", "eth/ipv6/icmpv6"}
 
 
 class Passed(NamedTuple):
-    """What passed a tunnel device: whole and in pieces, what was in it, and what was drawn."""
+    """What passed a tunnel device: whole and in pieces, what was in it, and what was drawn.
+
+    sent: the sequence number of the first one: the capture began behind others.
+    """
 
     device: str
     wire: encap.Packets
     inner: encap.Packets
     drawn: dict[str, Any]
+    sent: int
 
 
 def passed(scenario: str, host: str, direction: str) -> Iterator[Passed]:
@@ -110,7 +114,9 @@ def passed(scenario: str, host: str, direction: str) -> Iterator[Passed]:
         assert len(outer) == len(whole), "a packet is no tunnel's"
         names = [*step.drawn, *(("eth.src", "eth.dst") if 1 in wire.linktypes else ())]
         device = way[number - 1].underlay if number else "tun0"
-        yield Passed(device, wire, inner, outer.columns(*names, ports=known))
+        numbers = outer.columns("gre.seq", ports=known)["gre.seq"]
+        sent = int(numbers[0]) if len(numbers) else 0
+        yield Passed(device, wire, inner, outer.columns(*names, ports=known), sent)
         wire = inner
 
 

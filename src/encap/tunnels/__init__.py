@@ -7,7 +7,9 @@ received = vtep.decap(sent.packets)
 """
 
 from encap.tunnels.commands import from_commands
+from encap.tunnels.erspan import ERSPANTunnel
 from encap.tunnels.esp import Policy, SecurityAssociation
+from encap.tunnels.gre import GRETAPTunnel, GRETunnel, IP6GRETAPTunnel, IP6GRETunnel
 from encap.tunnels.ipip import IPIPTunnel
 from encap.tunnels.profiles import DIFFERENCES, Difference
 from encap.tunnels.reasons import Reason
@@ -18,6 +20,7 @@ from encap.tunnels.vti import VTITunnel
 from encap.tunnels.vxlan import VXLANTunnel
 
 __all__ = [
-    "DIFFERENCES", "Difference", "IPIPTunnel", "Policy", "Reason", "Result", "SecurityAssociation",
-    "Tunnel", "Underlay", "VTITunnel", "VXLANTunnel", "from_commands",
+    "DIFFERENCES", "Difference", "ERSPANTunnel", "GRETAPTunnel", "GRETunnel", "IP6GRETAPTunnel",
+    "IP6GRETunnel", "IPIPTunnel", "Policy", "Reason", "Result", "SecurityAssociation", "Tunnel",
+    "Underlay", "VTITunnel", "VXLANTunnel", "from_commands",
 ]  # fmt: skip

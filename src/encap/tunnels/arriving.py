@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -36,6 +37,7 @@ class Receiver(Protocol):
     @property
     def state(self) -> State: ...
     def _receive(self, packets: Packets) -> Receiving: ...
+    def _in_order(self, stages: Sequence[tuple[Receiving, Int64s]]) -> None: ...
     def _inner(self, going: Receiving, rows: Int64s) -> Delivery: ...
 
 
@@ -59,19 +61,22 @@ def _deliver_piece(
     made: list[Delivery],
     replies: list[Packets],
 ) -> None:
-    """One piece: whole packets first, then the datagrams that its fragments make whole."""
-    going = tunnel._receive(piece)
-    pieces = np.flatnonzero(going.reasons == Reason.HELD)
-    made.append(tunnel._inner(going, rows))
-    reasons[rows] = going.reasons
-    replies += going.replies
-    if not len(pieces):
-        return
-    joined = tunnel.state.fragments._add(piece[pieces])
-    reasons[rows[pieces[joined.lost]]] = Reason.FRAGMENTS
-    if len(joined.packets):
-        completed = rows[pieces[joined.rows]]
-        _deliver_piece(tunnel, joined.packets, completed, reasons, made, replies)
+    """One piece: whole packets, and then the datagrams that its fragments make whole."""
+    stages: list[tuple[Receiving, Int64s]] = []
+    while len(piece):
+        going = tunnel._receive(piece)
+        stages.append((going, rows))
+        pieces = np.flatnonzero(going.reasons == Reason.HELD)
+        if not len(pieces):
+            break
+        joined = tunnel.state.fragments._add(piece[pieces])
+        going.reasons[pieces[joined.lost]] = Reason.FRAGMENTS
+        piece, rows = joined.packets, rows[pieces[joined.rows]]
+    tunnel._in_order(stages)
+    for going, origin in stages:
+        made.append(tunnel._inner(going, origin))
+        reasons[origin] = going.reasons
+        replies += going.replies
 
 
 def inner_packets(going: Receiving, rows: Int64s) -> Delivery:
@@ -124,7 +129,8 @@ def _congestion(going: Receiving) -> tuple[npt.NDArray[np.uint8], Inside]:
         times=packets.times[rows],
         linktypes=going.linktypes[rows],
     )
-    inside = Inside.of(span, np.arange(len(rows), dtype=np.int64))
+    carried = None if going.carried is None else going.carried[rows]
+    inside = Inside.of(span, np.arange(len(rows), dtype=np.int64), carried)
     inside = inside.chosen(inside.ipv4 | inside.ipv6)
     mine = rows[inside.rows]
     old = ecn.get_tos(packets.data, inside.ip, inside.ipv4)

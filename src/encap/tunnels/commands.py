@@ -7,6 +7,8 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from typing import Any
 
 from encap.errors import TunnelError
+from encap.tunnels.erspan import ERSPANTunnel
+from encap.tunnels.gre import GRETAPTunnel, GRETunnel, IP6GRETAPTunnel, IP6GRETunnel
 from encap.tunnels.host import Device, Host
 from encap.tunnels.ipip import IPIPTunnel
 from encap.tunnels.tunnel import Tunnel
@@ -17,7 +19,10 @@ from encap.tunnels.words import read
 
 __all__ = ["from_commands"]
 
-CLASSES: tuple[type[Tunnel], ...] = (IPIPTunnel, VTITunnel, VXLANTunnel)
+CLASSES: tuple[type[Tunnel], ...] = (
+    ERSPANTunnel, GRETAPTunnel, GRETunnel, IP6GRETAPTunnel, IP6GRETunnel, IPIPTunnel, VTITunnel,
+    VXLANTunnel,
+)  # fmt: skip
 KINDS = {kind: one for one in CLASSES for kind in one.KINDS}
 """What `type` and `mode` call each kind of tunnel."""
 

@@ -39,6 +39,7 @@ class Wrapping:
         each packet, which one it gets.
     columns, options: as `Packets.encap` has them.
     reasons: uint8[n], why a packet cannot be sent, or None where all can.
+    packets: what is sent instead, where a device changes packets; None where it does not.
     heeds_df: an inner packet that must not be fragmented is not sent in fragments outside either.
     """
 
@@ -47,6 +48,7 @@ class Wrapping:
     options: dict[str, Any] = field(default_factory=dict)
     which: npt.NDArray[np.uint8] | None = None
     reasons: npt.NDArray[np.uint8] | None = None
+    packets: Packets | None = None
     heeds_df: bool = True
 
     def select(self, rows: npt.NDArray[np.int64]) -> None:
@@ -73,10 +75,12 @@ def send(
 ) -> Result:
     """What the tunnel makes of packets; see `Tunnel.encap`."""
     wrapping = tunnel._wrap(packets)
+    packets = packets if wrapping.packets is None else wrapping.packets
     wrapping.columns |= {
         name: np.asarray(value) if isinstance(value, list) else value
         for name, value in columns.items()
     }
+    tunnel._settle(wrapping, packets)
     if tunnel.family == "ipv4" and "ipv4.id" not in wrapping.columns:
         wrapping.options["ip_id"] = tunnel.state.take_ids(len(packets))
     reasons = np.zeros(len(packets), np.uint8) if wrapping.reasons is None else wrapping.reasons

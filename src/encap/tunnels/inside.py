@@ -37,8 +37,14 @@ class Inside:
     must_stay_whole: Bools
 
     @classmethod
-    def of(cls, packets: Packets, rows: Int64s) -> Self:
-        """What these rows of a batch are."""
+    def of(
+        cls, packets: Packets, rows: Int64s, carried: npt.NDArray[np.uint16] | None = None
+    ) -> Self:
+        """What these rows of a batch are.
+
+        carried: EtherTypes of those that begin with IP, where something else than their first four
+        bits says what they are.
+        """
         ip, end = packets.starts[rows], packets.starts[rows] + packets.lengths[rows]
         frames = packets.linktypes[rows] == ETHERNET
         ip = ip + ETHERNET_LEN * frames
@@ -49,8 +55,11 @@ class Inside:
         version = data[np.minimum(ip, last)] >> 4
         type_at = np.clip(ip - 2, 0, max(last - 1, 0))
         ethertype = data[type_at].astype(np.uint16) << 8 | data[np.minimum(type_at + 1, last)]
-        ipv4 = (end - ip >= IPV4_LEN) & np.where(frames, ethertype == IPV4, version == 4)
-        ipv6 = (end - ip >= IPV6_LEN) & np.where(frames, ethertype == IPV6, version == 6)
+        fourth, sixth = (
+            (version == 4, version == 6) if carried is None else (carried == IPV4, carried == IPV6)
+        )
+        ipv4 = (end - ip >= IPV4_LEN) & np.where(frames, ethertype == IPV4, fourth)
+        ipv6 = (end - ip >= IPV6_LEN) & np.where(frames, ethertype == IPV6, sixth)
         df = (data[np.minimum(ip + 6, last)] & DF) != 0
         return cls(rows, ip, ipv4, ipv6, ipv6 | ipv4 & df)
 

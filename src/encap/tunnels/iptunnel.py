@@ -15,7 +15,7 @@ from encap.tunnels.tunnel import Tunnel
 from encap.tunnels.words import Words, flag, text, word_or_number
 
 if TYPE_CHECKING:
-    from encap.tunnels.receiving import Array, Bools, Receiving
+    from encap.tunnels.receiving import Array, Bools, Family, Receiving
 
 __all__ = ["ADDRESSES", "IPV4_WORDS", "OverIPv4", "outer_options"]
 
@@ -62,7 +62,7 @@ class OverIPv4(Tunnel):
 
     pmtudisc: bool = True
 
-    FAMILY = "ipv4"
+    FAMILY: ClassVar[Family | None] = "ipv4"
     WORDS: ClassVar[Words] = IPV4_WORDS
     FIELDS: ClassVar[tuple[str, ...]] = ("ipv4.src", "ipv4.dst")
 

@@ -87,12 +87,15 @@ class Receiving:
         and as they say. That of UDP is one where the host is told so.
     flags: uint8[n], what else the core has found; see `ENCAP_BROKEN_ABOVE`.
     inner: where the inner packet begins; linktypes: uint16[n], what with.
+    carried: uint16[n], EtherTypes by which inner packets are taken for IPv4 or IPv6; None where
+        they themselves say it.
+    header: what a device has read of its own header, for what it looks at later.
     replies: what the endpoint says about packets that it refused.
     """
 
     __slots__ = (
-        "_layers", "_ways", "columns", "end", "family", "flags", "inner", "ip", "linktypes",
-        "packets", "ports", "protocol", "reasons", "replies", "said", "tos", "upper",
+        "_layers", "_ways", "carried", "columns", "end", "family", "flags", "header", "inner", "ip",
+        "linktypes", "packets", "ports", "protocol", "reasons", "replies", "said", "tos", "upper",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +112,8 @@ class Receiving:
         self.protocol, self.tos, self.reasons, self.flags = found[4:]
         self.columns: Mapping[str, Array] = _Columns(packets, ports, columns)
         self.inner = self.upper
+        self.carried: Array | None = None
+        self.header: Any = None
         self.replies: list[Packets] = []
         self.linktypes: Array = np.broadcast_to(np.uint16(101), (len(packets),))
         self._layers: Layers | None = None

@@ -154,6 +154,9 @@ class Tunnel:
         """The headers behind the link's for these packets, and what goes into them."""
         raise NotImplementedError
 
+    def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
+        """What follows from the caller's columns, which are in the wrapping now."""
+
     # --- packets in
 
     def decap(self, packets: Packets) -> Result:
@@ -185,6 +188,13 @@ class Tunnel:
     def _check(self, going: Receiving) -> None:
         """Refuses what the device does not take; says where the inner packets begin."""
         raise NotImplementedError
+
+    def _in_order(self, stages: Sequence[tuple[Receiving, Int64s]]) -> None:
+        """Refuses what depends on the order of arrival, and what is looked at only behind that.
+
+        stages: packets that came whole, those whose fragments were joined, and so on, with the
+        rows of the input that they come from.
+        """
 
     def _inner(self, going: Receiving, rows: Int64s) -> Delivery:
         """The inner packets, which come from these rows of the input."""

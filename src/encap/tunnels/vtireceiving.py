@@ -5,6 +5,7 @@ Source: Linux, xfrm_input and vti_rcv_cb; RFC 4301 section 5.2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,9 @@ class _Arrivals:
 
     def _receive(self, packets: Packets) -> Receiving:
         return self._tunnel._receive(packets)
+
+    def _in_order(self, stages: Sequence[tuple[Receiving, Int64s]]) -> None:
+        self._tunnel._in_order(stages)
 
     def _inner(self, going: Receiving, rows: Int64s) -> Delivery:
         """From the ESP header to the end of the check value."""

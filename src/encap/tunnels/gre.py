@@ -1,0 +1,89 @@
+"""GRE devices: IP, or whatever else has an EtherType, and Ethernet frames, over IPv4 and IPv6.
+
+Source: RFC 2784, RFC 2890, RFC 7676; Linux, net/ipv4/ip_gre.c and net/ipv6/ip6_gre.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from encap.errors import TunnelError
+from encap.tunnels.gredevice import GRE_FIELDS, GRE_WORDS, GREDevice
+from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4
+from encap.tunnels.options import frozen
+from encap.tunnels.over_ipv6 import IPV6_WORDS, OverIPv6
+from encap.tunnels.words import Words, flag
+
+__all__ = ["GRETAPTunnel", "GRETunnel", "IP6GRETAPTunnel", "IP6GRETunnel"]
+
+IGNORE_DF: Words = {
+    "ignore-df": flag("ignore_df"), "noignore-df": flag("ignore_df", value=False),
+}  # fmt: skip
+
+
+@frozen
+class _GREOverIPv4(OverIPv4, GREDevice):
+    """A GRE device over IPv4.
+
+    ignore_df: DF of inner packets is not looked at: it is never set outside.
+    """
+
+    ignore_df: bool = False
+
+    WORDS: ClassVar[Words] = {**IPV4_WORDS, **GRE_WORDS, **IGNORE_DF}
+    FIELDS: ClassVar[tuple[str, ...]] = (*GRE_FIELDS, "ipv4.src", "ipv4.dst")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ignore_df and self.pmtudisc:
+            raise TunnelError("ignore_df goes with pmtudisc=False alone")
+
+    def _outer(self) -> dict[str, Any]:
+        options = super()._outer()
+        if self.ignore_df:
+            options["df"] = "unset"
+        return options
+
+
+@frozen
+class GRETunnel(_GREOverIPv4):
+    """`ip link add type gre`: IPv4, IPv6 and more over IPv4.
+
+    Without `remote`, `neighbours` say where packets go.
+    """
+
+    KINDS: ClassVar = ("gre",)
+
+
+@frozen
+class GRETAPTunnel(_GREOverIPv4):
+    """`ip link add type gretap`: Ethernet frames over IPv4."""
+
+    KINDS: ClassVar = ("gretap",)
+    FRAMES: ClassVar = True
+
+
+@frozen
+class _GREOverIPv6(OverIPv6, GREDevice):
+    """A GRE device over IPv6."""
+
+    WORDS: ClassVar[Words] = {**IPV6_WORDS, **GRE_WORDS}
+    FIELDS: ClassVar[tuple[str, ...]] = (*GRE_FIELDS, "ipv6.src", "ipv6.dst")
+
+
+@frozen
+class IP6GRETunnel(_GREOverIPv6):
+    """`ip link add type ip6gre`: IPv4, IPv6 and more over IPv6.
+
+    Without `remote`, `neighbours` say where packets go.
+    """
+
+    KINDS: ClassVar = ("ip6gre",)
+
+
+@frozen
+class IP6GRETAPTunnel(_GREOverIPv6):
+    """`ip link add type ip6gretap`: Ethernet frames over IPv6."""
+
+    KINDS: ClassVar = ("ip6gretap",)
+    FRAMES: ClassVar = True
