@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from encap import memory
 from encap._lib import Batch, lib, pointer, spread, take_out
 from encap.arrays import Octets
 from encap.errors import FieldError
-from encap.frames import Frames
+from encap.frames import Frames, Uint16s
 
 __all__ = ["compact", "concat"]
 
@@ -61,25 +62,39 @@ def concat(kind: type[_Kind], batches: Iterable[_Kind]) -> _Kind:
         )
     record = parts[0]._record and parts[0]._record.joined(parts)
     data = parts[0].data
+    starts = [part.starts for part in parts]
     if any(part.data is not data for part in parts):
         parts = [part.compact() for part in parts]
         data = np.concatenate([part.data for part in parts])
         bases = np.cumsum([0] + [part.data.size for part in parts])
-    else:
-        bases = np.zeros(len(parts) + 1, np.int64)
+        starts = [part.starts + base for part, base in zip(parts, bases, strict=False)]
     errors = [part.error for part in parts if part.error is not None]
     left_out: Counter[str] = Counter()
     for part in parts:
         left_out.update(part.left_out)
     return kind._make(
         data,
-        np.concatenate([part.starts + base for part, base in zip(parts, bases, strict=False)]),
-        np.concatenate([part.lengths for part in parts]),
-        wire_lengths=np.concatenate([part.wire_lengths for part in parts]),
-        times=np.concatenate([part.times for part in parts]),
-        linktypes=np.concatenate([part.linktypes for part in parts]),
+        _joined(starts),
+        _joined([part.lengths for part in parts]),
+        wire_lengths=_joined([part.wire_lengths for part in parts]),
+        times=_joined([part.times for part in parts]),
+        linktypes=_joined_linktypes([part.linktypes for part in parts]),
         error=errors[0] if errors else None,
         ports=parts[0]._ports,
         left_out=dict(left_out),
         record=record,
     )
+
+
+def _joined(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """One array of all, in memory from the pool."""
+    count = sum(map(len, arrays))
+    return np.concatenate(arrays, out=memory.empty(count, arrays[0].dtype))
+
+
+def _joined_linktypes(arrays: list[Uint16s]) -> Uint16s:
+    """The same; one number that stands for all rows goes on standing for all."""
+    said = {int(one[0]) if one.strides == (0,) else None for one in arrays if len(one)}
+    if len(said) == 1 and None not in said:
+        return np.broadcast_to(np.uint16(said.pop() or 0), (sum(map(len, arrays)),))
+    return _joined(arrays)

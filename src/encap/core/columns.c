@@ -258,6 +258,26 @@ GATHER_FIXED(4, 4)
 GATHER_FIXED(8, 4)
 GATHER_FIXED(8, 8)
 
+/* Addresses that are always there, as they are. */
+#define GATHER_OCTETS(size)                                                                        \
+    static void gather_octets_##size(const walked_block *block, const path_group *group,           \
+                                     uint32_t slot, const encap_field *field, uint8_t *out)        \
+    {                                                                                              \
+        const uint32_t at = field->at;                                                             \
+        for (uint32_t i = group->begin; i < group->end; i++) {                                     \
+            uint32_t row = block->members[i];                                                      \
+            uint32_t offset = block->layers[row].offset[slot] + at;                                \
+            uint8_t *to = out + (uint64_t)row * (size);                                            \
+            if (LIKELY(offset + (size) <= block->sizes[row]))                                      \
+                memcpy(to, block->frames[row] + offset, size);                                     \
+            else                                                                                   \
+                memset(to, 0, size);                                                               \
+        }                                                                                          \
+    }
+
+GATHER_OCTETS(6)
+GATHER_OCTETS(16)
+
 /* Of a header that stopped the walk the fixed part is all that counts. */
 INLINE int lacks_options(const encap_layers *layers, int slot)
 {
@@ -382,6 +402,16 @@ static void gather_group(const walked_block *block, const path_group *group, int
         default:
             break;
         }
+    if (column->form == ENCAP_OCTETS && !field->optional && field->width == column->size) {
+        if (column->size == 6) {
+            gather_octets_6(block, group, (uint32_t)slot, field, out);
+            return;
+        }
+        if (column->size == 16) {
+            gather_octets_16(block, group, (uint32_t)slot, field, out);
+            return;
+        }
+    }
     gather_any(block, group, slot, field, column, out);
 }
 

@@ -29,6 +29,7 @@ typedef struct arrived {
     uint64_t end; /* in what is here, and as the lengths say */
     uint64_t said;
     uint8_t protocol;
+    uint8_t summed; /* 1: it has a UDP checksum */
 } arrived;
 
 /* The first slot from `slot` on whose kind is none of `kinds`. */
@@ -85,18 +86,19 @@ INLINE int is_taken_in(const arrived *now, const encap_receiver *host)
 {
     const uint8_t *mac = span(now->frame, now->size, 0, 6);
     return !host->has_mac || now->layers->kind[0] != ENCAP_ETH || !mac || *mac & 1 ||
-           !memcmp(mac, host->mac, 6);
+           (words_32(mac) == words_32(host->mac) && words_16(mac + 4) == words_16(host->mac + 4));
 }
 
 INLINE int is_ours(const arrived *now, const encap_receiver *host)
 {
     const int four = host->family == ENCAP_IPV4;
-    const uint8_t *mine = now->header + (four ? 16 : 24);
-    const uint64_t width = four ? 4 : 16;
-    for (uint64_t i = 0; i < host->address_count; i++)
-        if (!memcmp(mine, host->addresses + i * width, width))
-            return 1;
-    return host->any_address;
+    const uint8_t *mine = now->header + (four ? 16 : 24), *its = host->addresses;
+    int found = host->any_address;
+    for (uint64_t i = 0; i < host->address_count && !found; i++, its += four ? 4 : 16)
+        found =
+            four ? words_32(mine) == words_32(its)
+                 : load_be64(mine) == load_be64(its) && load_be64(mine + 8) == load_be64(its + 8);
+    return found;
 }
 
 INLINE int is_header_sum_right(const arrived *now, pass_kernel *pass)
@@ -169,6 +171,7 @@ INLINE uint8_t look_at_udp(arrived *now, uint32_t family, pass_kernel *pass)
         now->end = now->said;
     if (!words_16(udp + 6))
         return ENCAP_UDP_ZERO;
+    now->summed = 1;
     /* What a capture has cut off cannot be verified. */
     if (now->end < now->said || now->end > now->size)
         return 0;
@@ -201,7 +204,7 @@ INLINE void receive_row(arrived *now, const encap_receiver *host, const encap_re
     out->flags[row] = flags;
 }
 
-/* Asks for the octets of a row that will be summed, of which the first ones have been read. */
+/* Asks for the octets of a row that may be summed, of which the first ones have been read. */
 INLINE void prefetch_payload(const walked_block *block, uint32_t i)
 {
     if (i >= block->count)
@@ -211,6 +214,28 @@ INLINE void prefetch_payload(const walked_block *block, uint32_t i)
         prefetch((uintptr_t)block->frames[i] + at);
 }
 
+/* The rows of a block, which begins with row `first`; `summed`: those before had UDP checksums.
+ * Gives whether these have. */
+INLINE int receive_block(const walked_block *block, const encap_batch *batch, uint64_t first,
+                         const encap_receiver *host, const encap_received *out, int summed,
+                         pass_kernel *pass)
+{
+    int found = 0;
+    for (uint32_t i = 0; i < block->count; i++) {
+        const uint64_t size = block->sizes[i], wire = batch->wire_lengths[first + i];
+        arrived now = {.frame = block->frames[i],
+                       .size = size,
+                       .layers = &block->layers[i],
+                       .end = size,
+                       .said = wire > size ? wire : size};
+        if (summed)
+            prefetch_payload(block, i + FETCHED_ROWS);
+        receive_row(&now, host, out, first + i, pass);
+        found |= now.summed;
+    }
+    return found;
+}
+
 /* Columns as columns_rows gathers them, and what is received. */
 INLINE void receive_rows(const encap_batch *batch, const encap_rules *rules, uint64_t begin,
                          uint64_t end, encap_paths *paths, int8_t *slots,
@@ -218,10 +243,14 @@ INLINE void receive_rows(const encap_batch *batch, const encap_rules *rules, uin
                          const encap_receiver *host, const encap_received *out,
                          rows_kernel *walk_rows, pass_kernel *pass)
 {
+    /* Copies of its own: no octet that is written can change them. */
+    const encap_receiver me = *host;
+    const encap_received to = *out;
     encap_layers layers[BLOCK];
     uint16_t path_ids[BLOCK];
     walked_block block;
     uint32_t known = 0;
+    int summed = 0;
     block.layers = layers;
     block.path_ids = path_ids;
     for (uint64_t first = begin; first < end; first += BLOCK) {
@@ -229,16 +258,6 @@ INLINE void receive_rows(const encap_batch *batch, const encap_rules *rules, uin
         walk_rows(batch, rules, first, first + block.count, end, paths, layers, path_ids);
         known =
             columns_block(&block, batch, first, paths, known, slots, columns, column_count, outs);
-        for (uint32_t i = 0; i < block.count; i++) {
-            const uint64_t size = block.sizes[i], wire = batch->wire_lengths[first + i];
-            arrived now = {.frame = block.frames[i],
-                           .size = size,
-                           .layers = &layers[i],
-                           .end = size,
-                           .said = wire > size ? wire : size};
-            if (host->udp)
-                prefetch_payload(&block, i + FETCHED_ROWS);
-            receive_row(&now, host, out, first + i, pass);
-        }
+        summed = receive_block(&block, batch, first, &me, &to, summed, pass);
     }
 }

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from encap import memory
 from encap.packets import Packets
 from encap.tunnels import ecn
 from encap.tunnels.inside import Inside
 from encap.tunnels.reasons import Reason
 from encap.tunnels.receiving import Int64s, Receiving
+from encap.tunnels.replies import no_replies
 from encap.tunnels.result import Result
 
 if TYPE_CHECKING:
@@ -24,11 +26,28 @@ PIECE = 1 << 14
 """Rows at a time: what was read of them is still near when it is read again."""
 
 
+class Marks(NamedTuple):
+    """Congestion marks that are still to be written into the packets of a delivery.
+
+    places: int64[m], which of its packets.  offsets: int64[m], of their IP headers, from where
+    each begins.  ipv4: bool[m].  tos: uint8[m].
+    """
+
+    places: Int64s
+    offsets: Int64s
+    ipv4: npt.NDArray[np.bool_]
+    tos: npt.NDArray[np.uint8]
+
+
 class Delivery(NamedTuple):
-    """Packets that were accepted, and the rows of the input that they come from."""
+    """Packets that were accepted, and the rows of the input that they come from.
+
+    marks: what is to be written into them once they are in memory of their own, if anything is.
+    """
 
     rows: Int64s
     packets: Packets
+    marks: Marks | None = None
 
 
 class Receiver(Protocol):
@@ -43,14 +62,22 @@ class Receiver(Protocol):
 
 def deliver(tunnel: Receiver, packets: Packets) -> Result:
     """What the tunnel delivers of packets; see `Tunnel.decap`."""
-    reasons = np.empty(len(packets), np.uint8)
+    reasons = memory.empty(len(packets), np.uint8)
     made: list[Delivery] = []
     replies: list[Packets] = []
-    for first in range(0, len(packets), PIECE):
-        piece = packets._piece(first, min(first + PIECE, len(packets)))
-        rows = np.arange(first, first + len(piece), dtype=np.int64)
-        _deliver_piece(tunnel, piece, rows, reasons, made, replies)
-    return Result(_together(packets, made), reasons, Packets.concat(replies))
+    every = np.arange(len(packets), dtype=np.int64)
+    bounds = range(0, len(packets), PIECE)
+    for first in bounds:
+        last = min(first + PIECE, len(packets))
+        piece = packets if len(bounds) == 1 else packets._piece(first, last)
+        _deliver_piece(tunnel, piece, every[first:last], reasons, made, replies)
+    # More deliveries than pieces: datagrams, whose fragments came in any order.
+    in_order = len(made) == len(bounds)
+    return Result(
+        _together(packets, made, in_order=in_order),
+        reasons,
+        Packets.concat(replies) if replies else no_replies(),
+    )
 
 
 def _deliver_piece(
@@ -81,51 +108,48 @@ def _deliver_piece(
 
 def inner_packets(going: Receiving, rows: Int64s) -> Delivery:
     """What is left of the packets that are still going, with the ECN bits that they get."""
-    tos, changed = _congestion(going)
-    accepted = np.flatnonzero(going.reasons == 0)
-    packets, inner = going.packets, going.inner
-    whole = len(accepted) == len(going)
-    if not whole:
-        inner = inner[accepted]
-    end, said, starts, linktypes = (
-        (going.end, going.said, packets.starts, going.linktypes)
-        if whole
-        else (going.end[accepted], going.said[accepted], packets.starts[accepted],
-              going.linktypes[accepted])
-    )  # fmt: skip
-    made = packets._derived(
-        None if whole else accepted,
-        data=packets.data,
-        starts=starts + inner,
-        lengths=(end - inner).astype(np.uint32),
-        wire_lengths=(said - inner).astype(np.uint32),
+    marks = _congestion(going)
+    packets, starts, linktypes = going.packets, going.packets.starts, going.linktypes
+    inner, end, said, times = going.inner, going.end, going.said, going.packets.times
+    if going.reasons.any():
+        accepted = np.flatnonzero(going.reasons == 0)
+        rows, starts, times = rows[accepted], starts[accepted], times[accepted]
+        inner, end, said = inner[accepted], end[accepted], said[accepted]
+        # A number that stands for all rows stands for some of them.
+        uniform = linktypes.strides == (0,)
+        linktypes = linktypes[: len(rows)] if uniform else linktypes[accepted]
+        if marks is not None:
+            marks = marks._replace(places=np.searchsorted(accepted, marks.places))
+    lengths = (end - inner).astype(np.uint32)
+    made = packets._make(
+        packets.data,
+        starts + inner,
+        lengths,
+        # Mostly nothing was cut.
+        wire_lengths=lengths if (said == end).all() else (said - inner).astype(np.uint32),
+        times=times,
         linktypes=linktypes,
+        ports=packets._ports,
     )
-    if len(changed.rows):
-        octets = np.empty(int(made.lengths.sum(dtype=np.int64)), np.uint8)
-        made = made.compact(out=octets)
-        places = np.searchsorted(accepted, changed.rows)
-        at = (
-            made.starts[places]
-            + (changed.ip - packets.starts[changed.rows])
-            - (going.inner[changed.rows])
-        )
-        ecn.set_tos(octets, at, changed.ipv4, tos)
-    return Delivery(rows[accepted], made)
+    return Delivery(rows, made, marks)
 
 
-def _congestion(going: Receiving) -> tuple[npt.NDArray[np.uint8], Inside]:
-    """Refuses what met congestion and cannot say so; gives what is to be written, and where.
+def _congestion(going: Receiving) -> Marks | None:
+    """Refuses what met congestion and cannot say so; gives what is to be written, by row.
 
     Source: RFC 6040 section 4.2; Linux, INET_ECN_decapsulate.
     """
-    rows = going.rows(going.tos & 3 != 0)
-    packets = going.packets
+    outside = going.tos & np.uint8(3)
+    # Without a mark outside nothing is to be done, whatever is inside.
+    if not outside.any():
+        return None
+    rows, packets = going.rows(outside != 0), going.packets
+    begin = going.inner[rows]
     span = packets._make(
         packets.data,
-        packets.starts[rows] + going.inner[rows],
-        (going.end - going.inner)[rows].astype(np.uint32),
-        wire_lengths=(going.said - going.inner)[rows].astype(np.uint32),
+        packets.starts[rows] + begin,
+        (going.end[rows] - begin).astype(np.uint32),
+        wire_lengths=packets.wire_lengths[rows],
         times=packets.times[rows],
         linktypes=going.linktypes[rows],
     )
@@ -134,23 +158,36 @@ def _congestion(going: Receiving) -> tuple[npt.NDArray[np.uint8], Inside]:
     inside = inside.chosen(inside.ipv4 | inside.ipv6)
     mine = rows[inside.rows]
     old = ecn.get_tos(packets.data, inside.ip, inside.ipv4)
-    new = ecn.received(old, going.tos[mine])
-    lost = np.zeros(len(going), np.bool_)
-    lost[mine[new == ecn.DROP]] = True
-    going.refuse(lost, Reason.ECN)
-    changed = (new != ecn.DROP) & (new != old & 3)
-    at = inside.chosen(changed)
-    return old[changed] & 0xFC | new[changed], Inside(
-        rows[at.rows], at.ip, at.ipv4, at.ipv6, at.must_stay_whole
+    new = ecn.received(old, outside[mine])
+    dropped = new == ecn.DROP
+    if dropped.any():
+        lost = np.zeros(len(going), np.bool_)
+        lost[mine[dropped]] = True
+        going.refuse(lost, Reason.ECN)
+    changed = np.flatnonzero(~dropped & (new != old & 3))
+    if not len(changed):
+        return None
+    places = mine[changed]
+    return Marks(
+        places,
+        inside.ip[changed] - packets.starts[places] - going.inner[places],
+        inside.ipv4[changed],
+        old[changed] & np.uint8(0xFC) | new[changed],
     )
 
 
-def _together(packets: Packets, made: list[Delivery]) -> Packets:
+def _together(packets: Packets, made: list[Delivery], *, in_order: bool) -> Packets:
     """All that was delivered, in the order of the input."""
     made = [one for one in made if len(one.rows)]
-    rows = np.concatenate([one.rows for one in made]) if made else np.empty(0, np.int64)
-    whole = Packets.concat(one.packets for one in made) if len(made) != 1 else made[0].packets
-    if (rows[1:] < rows[:-1]).any():
+    if not made:
+        return packets[:0]
+    whole = made[0].packets if len(made) == 1 else Packets.concat(one.packets for one in made)
+    whole = _marked(whole, made)
+    rows = None
+    # A row gives one packet at the most: as many as there are rows are all of them.
+    if not in_order or len(whole) < len(packets):
+        rows = np.concatenate([one.rows for one in made])
+    if rows is not None and not in_order and (rows[1:] < rows[:-1]).any():
         order = np.argsort(rows, kind="stable")
         rows, whole = rows[order], whole[order]
     return packets._derived(
@@ -160,5 +197,19 @@ def _together(packets: Packets, made: list[Delivery]) -> Packets:
         lengths=whole.lengths,
         wire_lengths=whole.wire_lengths,
         linktypes=whole.linktypes,
-        times=whole.times,
     )
+
+
+def _marked(whole: Packets, made: list[Delivery]) -> Packets:
+    """The packets of all deliveries with their congestion marks, in memory of their own."""
+    if all(one.marks is None for one in made):
+        return whole
+    octets = memory.empty(int(whole.lengths.sum(dtype=np.int64)), np.uint8)
+    whole = whole.compact(out=octets)
+    first = 0
+    for one in made:
+        if one.marks is not None:
+            at = whole.starts[first + one.marks.places] + one.marks.offsets
+            ecn.set_tos(octets, at, one.marks.ipv4, one.marks.tos)
+        first += len(one.rows)
+    return whole
