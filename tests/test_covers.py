@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from encap._lib import lib
-from encap.covers import checksum_of, covers
+from encap.covers import CHECKSUMMED, checksum_of, covers
 from encap.registry import header_class
 from encap.walk import KINDS
 
@@ -11,6 +11,10 @@ from encap.walk import KINDS
 def test_one_row_for_each_header_with_a_checksum() -> None:
     found = [path for path, cover in zip(KINDS, covers(), strict=True) if cover.covers]
     assert found == ["ipv4", "icmp", "icmpv6", "igmp", "tcp", "udp", "sctp", "gre"]
+
+
+def test_the_headers_that_are_asked_are_those_that_have_a_checksum() -> None:
+    assert CHECKSUMMED == tuple(path for path in KINDS if path and checksum_of(header_class(path)))
 
 
 def test_where_the_field_is_and_what_it_covers() -> None:

@@ -18,6 +18,8 @@ from encap.walk import KINDS
 
 __all__ = ["checksum_of", "covers"]
 
+CHECKSUMMED = ("ipv4", "icmp", "icmpv6", "igmp", "tcp", "udp", "sctp", "gre")
+"""The headers that have a checksum: to ask all of them would take as long as importing numpy."""
 _COVERS = {"header": lib.ENCAP_COVERS_HEADER, "rest": lib.ENCAP_COVERS_REST}
 _ALGORITHMS = {"internet": lib.ENCAP_INTERNET, "crc32c": lib.ENCAP_CRC32C}
 
@@ -34,11 +36,11 @@ def checksum_of(kind: type[Header]) -> tuple[Dependent, Checksum] | None:
 def covers() -> Any:
     """The core's `encap_cover[]`, by the number of a header."""
     table = ffi.new("encap_cover[]", len(KINDS))
-    for number, path in enumerate(KINDS):
-        kind = header_class(path) if path else None
-        found = checksum_of(kind) if kind else None
-        if kind is not None and found is not None:
-            _describe(table[number], kind, *found)
+    for path in CHECKSUMMED:
+        kind = header_class(path)
+        found = checksum_of(kind)
+        if found is not None:
+            _describe(table[KINDS.index(path)], kind, *found)
     return table
 
 

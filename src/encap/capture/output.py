@@ -20,7 +20,7 @@ from encap.capture.streams import Writer
 from encap.errors import CaptureError
 from encap.packets import NO_TIME, Packets
 
-BUFFER_LEN = 3 << 19  # a batch that was read as one is written as one
+BUFFER_LEN = 3 << 20  # a batch that was read as one is written as one
 BAD_TIME = "time that the format cannot hold"
 
 

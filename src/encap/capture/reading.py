@@ -19,7 +19,7 @@ from encap.packets import Packets
 from encap.registry import checked_ports
 
 CHUNK_LEN = 1 << 19  # octets read at once: what was read is in the cache when it is indexed
-BATCH_LEN = 1 << 20
+BATCH_LEN = 1 << 21
 SMALLEST_BATCH_LEN = 1 << 12
 
 

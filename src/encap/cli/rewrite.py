@@ -127,7 +127,9 @@ def _work(wish: Rewriting) -> Work:
 
 def rewrite(path: str, target: Target, wish: Rewriting) -> int:
     """Writes the packets of `path`, rewritten, to `target`; the exit status."""
-    work = _work(wish)  # before anything is opened
+    work = _work(wish)
+    # What is wrong with the changes is said before any file is opened.
+    _work(wish).run(Packets.from_frames([]), 1)
     with Output(path, target, wish.ports) as output:
         for packets in output.batches():
             output.put(work.run(packets, output.threads), None)

@@ -19,6 +19,12 @@ INLINE uint32_t as_octets(uint32_t number, uint32_t width)
     return width == 4 ? big32(number) : width == 2 ? big16((uint16_t)number) : number;
 }
 
+/* Rows that an edit has changed, and those whose value its mapping does not have. */
+typedef struct swift_outcome {
+    uint32_t changed;
+    uint32_t unmapped;
+} swift_outcome;
+
 /* What an edit makes of numbers of up to 4 octets, whose first is `lift` bits up in its word; sums
  * get what it changed. Gives how many rows it changed. */
 INLINE uint32_t make_numbers(uint32_t count, const uint64_t *restrict old,
@@ -40,29 +46,48 @@ INLINE uint32_t make_numbers(uint32_t count, const uint64_t *restrict old,
     return changed;
 }
 
-/* Numbers: `width` octets of the header hold one of `size` octets. */
-INLINE uint32_t swift_numbers(swift_rows *rows, const uint32_t *offset, const encap_field *field,
-                              const uint8_t *values, uint64_t stride, uint32_t *sums,
-                              uint32_t width, uint32_t size)
+/* What the mapping of an edit makes of the numbers that were found; those that are not in it stay.
+ * Gives how many those are. */
+static uint32_t map_numbers(const encap_rewriting *job, const encap_edit *edit,
+                            const encap_field *field, swift_rows *rows)
 {
-    const uint32_t at = field->at, odd = (at & 1) != (width == 1 && big16(1) == 1);
-    uint32_t *given = rows->given[0];
+    uint32_t unmapped = 0;
     EACH_ROW_OF(rows)
     {
-        rows->old[m] = load_raw(rows->frame[m] + offset[m] + at, width);
-        given[m] = (uint32_t)load_native(values + rows->row[m] * stride, size);
+        const uint32_t number = as_octets((uint32_t)rows->old[m], field->width);
+        encap_wide value = {0, number >> field->shift & field->mask};
+        unmapped += !look_up(job, edit, field->kind, &value);
+        rows->given[0][m] = (uint32_t)value.low;
     }
-    const uint32_t changed =
+    return unmapped;
+}
+
+/* Numbers: `width` octets of the header hold one of `size` octets. */
+INLINE swift_outcome swift_numbers(swift_rows *rows, const encap_rewriting *job,
+                                   const uint32_t *offset, const encap_edit *edit,
+                                   const encap_field *field, const uint8_t *values, uint32_t *sums,
+                                   uint32_t width, uint32_t size)
+{
+    const uint32_t at = field->at, odd = (at & 1) != (width == 1 && big16(1) == 1);
+    const uint64_t stride = edit->stride;
+    uint32_t *given = rows->given[0];
+    swift_outcome found = {0, 0};
+    EACH_ROW_OF(rows) rows->old[m] = load_raw(rows->frame[m] + offset[m] + at, width);
+    if (!edit->values)
+        found.unmapped = map_numbers(job, edit, field, rows);
+    else
+        EACH_ROW_OF(rows) given[m] = (uint32_t)load_native(values + rows->row[m] * stride, size);
+    found.changed =
         make_numbers(rows->count, rows->old, given, rows->made, sums,
                      (uint32_t)(field->mask << field->shift), field->shift, odd ? 8 : 0, width);
     EACH_ROW_OF(rows) store_raw(rows->frame[m] + offset[m] + at, rows->made[m], width);
-    return changed;
+    return found;
 }
 
 /* Two whole numbers of 4 octets side by side, at an even place. */
 INLINE void make_pairs(uint32_t count, const uint64_t *restrict old, const uint32_t *restrict left,
                        const uint32_t *restrict right, uint64_t *restrict made,
-                       uint32_t *restrict sums, uint32_t changed[2])
+                       uint32_t *restrict sums, swift_outcome found[2])
 {
     uint32_t first = 0, second = 0;
     EACH_LANE(count)
@@ -75,13 +100,13 @@ INLINE void make_pairs(uint32_t count, const uint64_t *restrict old, const uint3
         made[m] = now;
         sums[m] += quarters(now) + quarters(~was);
     }
-    changed[big16(1) == 1] = first;
-    changed[big16(1) != 1] = second;
+    found[big16(1) == 1].changed = first;
+    found[big16(1) != 1].changed = second;
 }
 
 INLINE void swift_pairs(swift_rows *rows, const uint32_t *offset, uint32_t at,
                         const uint8_t *const values[2], const uint64_t strides[2], uint32_t *sums,
-                        uint32_t changed[2])
+                        swift_outcome found[2])
 {
     const uint8_t *left = values[0], *right = values[1];
     const uint64_t step = strides[0], other = strides[1];
@@ -93,16 +118,17 @@ INLINE void swift_pairs(swift_rows *rows, const uint32_t *offset, uint32_t at,
         a[m] = (uint32_t)load_native(left + row * step, 4);
         b[m] = (uint32_t)load_native(right + row * other, 4);
     }
-    make_pairs(rows->count, rows->old, a, b, rows->made, sums, changed);
+    make_pairs(rows->count, rows->old, a, b, rows->made, sums, found);
     EACH_ROW_OF(rows) store_raw(rows->frame[m] + offset[m] + at, rows->made[m], 8);
 }
 
 /* Addresses, an even number of octets at an even place, from the end of each value. */
-INLINE uint32_t swift_octets(const swift_rows *rows, const uint32_t *offset,
-                             const encap_field *field, const uint8_t *values, uint64_t stride,
-                             uint32_t *sums, uint32_t width)
+INLINE swift_outcome swift_octets(const swift_rows *rows, const uint32_t *offset,
+                                  const encap_edit *edit, const encap_field *field,
+                                  const uint8_t *values, uint32_t *sums, uint32_t width)
 {
     const uint32_t at = field->at;
+    const uint64_t stride = edit->stride;
     uint32_t changed = 0;
     EACH_ROW_OF(rows)
     {
@@ -118,15 +144,15 @@ INLINE uint32_t swift_octets(const swift_rows *rows, const uint32_t *offset,
         changed += other != 0;
         sums[m] += sum;
     }
-    return changed;
+    return (swift_outcome){changed, 0};
 }
 
-INLINE uint32_t make_swift_edit(const rewrite_block *b, swift_rows *rows, const encap_place *place)
+INLINE swift_outcome make_swift_edit(const rewrite_block *b, swift_rows *rows,
+                                     const encap_place *place)
 {
     const encap_edit *edit = &b->job->edits[place->edit];
     const encap_field *field = &edit->column.fields[place->field];
-    const uint64_t stride = edit->stride;
-    const uint8_t *values = edit->values + b->first * stride;
+    const uint8_t *values = edit->values ? edit->values + b->first * edit->stride : NULL;
     const uint32_t *offset = rows->offset[place->step];
     uint32_t *sums = place->address ? rows->pseudo[place->step] : rows->own[place->step];
     const uint32_t key = swift_edit_key(edit, field);
@@ -134,23 +160,23 @@ INLINE uint32_t make_swift_edit(const rewrite_block *b, swift_rows *rows, const 
         values += edit->column.size - field->width;
     switch (key) {
     case 0x11:
-        return swift_numbers(rows, offset, field, values, stride, sums, 1, 1);
+        return swift_numbers(rows, b->job, offset, edit, field, values, sums, 1, 1);
     case 0x21:
-        return swift_numbers(rows, offset, field, values, stride, sums, 2, 1);
+        return swift_numbers(rows, b->job, offset, edit, field, values, sums, 2, 1);
     case 0x22:
-        return swift_numbers(rows, offset, field, values, stride, sums, 2, 2);
+        return swift_numbers(rows, b->job, offset, edit, field, values, sums, 2, 2);
     case 0x41:
-        return swift_numbers(rows, offset, field, values, stride, sums, 4, 1);
+        return swift_numbers(rows, b->job, offset, edit, field, values, sums, 4, 1);
     case 0x42:
-        return swift_numbers(rows, offset, field, values, stride, sums, 4, 2);
+        return swift_numbers(rows, b->job, offset, edit, field, values, sums, 4, 2);
     case 0x44:
-        return swift_numbers(rows, offset, field, values, stride, sums, 4, 4);
+        return swift_numbers(rows, b->job, offset, edit, field, values, sums, 4, 4);
     case 0x1004:
-        return swift_octets(rows, offset, field, values, stride, sums, 4);
+        return swift_octets(rows, offset, edit, field, values, sums, 4);
     case 0x1006:
-        return swift_octets(rows, offset, field, values, stride, sums, 6);
+        return swift_octets(rows, offset, edit, field, values, sums, 6);
     default:
-        return swift_octets(rows, offset, field, values, stride, sums, 16);
+        return swift_octets(rows, offset, edit, field, values, sums, 16);
     }
 }
 
@@ -158,7 +184,8 @@ INLINE uint32_t make_swift_edit(const rewrite_block *b, swift_rows *rows, const 
 INLINE int is_pair(const encap_rewriting *job, const encap_place *place)
 {
     const encap_edit *left = &job->edits[place->edit], *right = &job->edits[place[1].edit];
-    if (place[1].slot != place->slot || !place->address != !place[1].address)
+    if (!left->values || !right->values || place[1].slot != place->slot ||
+        !place->address != !place[1].address)
         return 0;
     const encap_field *from = &left->column.fields[place->field];
     const encap_field *to = &right->column.fields[place[1].field];
@@ -168,7 +195,7 @@ INLINE int is_pair(const encap_rewriting *job, const encap_place *place)
 }
 
 INLINE void make_pair(const rewrite_block *b, swift_rows *rows, const encap_place *place,
-                      uint32_t changed[2])
+                      swift_outcome found[2])
 {
     const encap_edit *edit = &b->job->edits[place->edit], *next = &b->job->edits[place[1].edit];
     const uint8_t *const values[2] = {edit->values + b->first * edit->stride,
@@ -176,29 +203,31 @@ INLINE void make_pair(const rewrite_block *b, swift_rows *rows, const encap_plac
     const uint64_t strides[2] = {edit->stride, next->stride};
     swift_pairs(rows, rows->offset[place->step], edit->column.fields[place->field].at, values,
                 strides, place->address ? rows->pseudo[place->step] : rows->own[place->step],
-                changed);
+                found);
 }
 
 INLINE void make_swift_edits(const rewrite_block *b, swift_rows *rows, uint64_t *outcomes)
 {
     const encap_place *end = b->places + b->program->place_count;
     for (const encap_place *place = b->places; place < end;) {
-        uint32_t changed[2], count = 1;
+        swift_outcome found[2] = {{0, 0}, {0, 0}};
+        uint32_t count = 1;
         if (place->slot == NO_SLOT) {
             outcomes[(uint64_t)place->edit * ENCAP_OUTCOMES + ENCAP_ABSENT] += rows->count;
             place++;
             continue;
         }
         if (place + 1 < end && is_pair(b->job, place)) {
-            make_pair(b, rows, place, changed);
+            make_pair(b, rows, place, found);
             count = 2;
         } else {
-            changed[0] = make_swift_edit(b, rows, place);
+            found[0] = make_swift_edit(b, rows, place);
         }
         for (uint32_t i = 0; i < count; i++, place++) {
             uint64_t *mine = outcomes + (uint64_t)place->edit * ENCAP_OUTCOMES;
-            mine[ENCAP_CHANGED] += changed[i];
-            mine[ENCAP_SAME] += rows->count - changed[i];
+            mine[ENCAP_CHANGED] += found[i].changed;
+            mine[ENCAP_UNMAPPED] += found[i].unmapped;
+            mine[ENCAP_SAME] += rows->count - found[i].changed - found[i].unmapped;
         }
     }
 }

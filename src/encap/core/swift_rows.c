@@ -1,5 +1,6 @@
 /* The common case of a rewriting, made fast: numbers and addresses that are always there become
- * given values, checksums are updated, and nothing about the path is odd.
+ * given values, or numbers what a mapping makes of them, checksums are updated, and nothing about
+ * the path is odd.
  *
  * What a step needs of each row is loaded first, then computed for all rows with vectors, and
  * stored in the end: loops that do one of these alone are short, and compilers know what to make
@@ -29,10 +30,10 @@ static int is_swift_kind(const encap_rewriting *job, const encap_step *step)
 static uint32_t swift_edit_key(const encap_edit *edit, const encap_field *field)
 {
     const uint32_t size = edit->column.size;
-    if (!edit->values || field->optional || field->scale != 1 || edit->checksums)
+    if (field->optional || field->scale != 1 || edit->checksums)
         return 0;
     if (edit->column.form == ENCAP_OCTETS)
-        return (field->width == 4 || field->width == 6) || field->width == 16
+        return edit->values && (field->width == 4 || field->width == 6 || field->width == 16)
                    ? 0x1000u + field->width
                    : 0;
     if (field->width == 1 && size == 1)
