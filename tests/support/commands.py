@@ -17,7 +17,7 @@ COMMANDS: dict[str, list[str]] = json.loads((golden.FOLDER / "commands.json").re
 
 FLAGS = {
     "csum", "encap-csum", "external", "gbp", "gpe", "innerprotoinherit", "nocsum", "nopmtudisc",
-    "noudpcsum", "seq", "udp6zerocsumrx", "udp6zerocsumtx", "udpcsum",
+    "noudpcsum", "remcsumrx", "remcsumtx", "seq", "udp6zerocsumrx", "udp6zerocsumtx", "udpcsum",
 }  # fmt: skip
 VALUED = {
     "df", "dst_ip", "dst_port", "dst", "dstport", "encap", "encap-dport", "encap-sport",

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import golden
 import numpy as np
+from commands import Hosts
 from golden import joined, ports
-from scenarios import steps
+from scenarios import socket_marks, steps
 
 import encap
 from encap import tunnels
@@ -75,12 +76,18 @@ def _as_iproute(line: str) -> str:
 def tunnel(scenario: str, host: str, device: str = "tun0") -> tunnels.Tunnel:
     """The tunnel of a host.
 
-    What segmentation offload makes passes the devices in one piece, whatever their MTU.
+    What segmentation offload makes passes the devices in one piece, whatever their MTU, and with
+    checksums that are not there yet.
     """
     made = tunnels.from_commands(commands(scenario, host), device)
-    if scenario.startswith("dirty_"):
-        made = replace(made, underlay=replace(made.underlay, mtu=65535))
+    if offloaded(scenario):
+        made = replace(made, underlay=replace(made.underlay, mtu=65535, udp_checksums=False))
     return made
+
+
+def offloaded(scenario: str) -> bool:
+    """True where hosts left work to their network cards."""
+    return scenario.startswith("dirty_") or scenario.endswith("_remcsum")
 
 
 OWN = {"eth/arp", "eth/ipv4/icmp", "eth/ipv6/icmpv6"}
@@ -113,10 +120,15 @@ def passed(scenario: str, host: str, direction: str) -> Iterator[Passed]:
         outer = whole[inner.rows]
         assert len(outer) == len(whole), "a packet is no tunnel's"
         names = [*step.drawn, *(("eth.src", "eth.dst") if 1 in wire.linktypes else ())]
+        if offloaded(scenario) and "udp.sport" in names:
+            names.append("udp.checksum")
         device = way[number - 1].underlay if number else "tun0"
+        drawn = outer.columns(*names, ports=known)
+        if scenario == "vxlan_gbp":
+            drawn["mark"] = socket_marks(Hosts(scenario).marks if host == "A" else [], inner)
         numbers = outer.columns("gre.seq", ports=known)["gre.seq"]
         sent = int(numbers[0]) if len(numbers) else 0
-        yield Passed(device, wire, inner, outer.columns(*names, ports=known), sent)
+        yield Passed(device, wire, inner, drawn, sent)
         wire = inner
 
 

@@ -255,15 +255,21 @@ def _flow_label(packets: encap.Packets, columns: Columns) -> Columns:
     return {"ipv6.flow_label": np.where(inner, inner, columns["ipv6.flow_label"])}
 
 
+def socket_marks(marks: list[int], packets: encap.Packets) -> npt.NDArray[np.uint32]:
+    """The mark of a packet's socket: the first UDP datagrams have one each, others none."""
+    mark = np.zeros(len(packets), np.uint32)
+    datagrams = np.flatnonzero(packets.columns("udp")["udp"])
+    mark[datagrams[: len(marks)]] = marks[: len(datagrams)]
+    return mark
+
+
 def _group_policy(marks: list[int], packets: encap.Packets, _: Columns) -> Columns:
-    """The mark of a packet's socket: the first UDP datagrams have one each, others none.
+    """What a mark makes of the header.
 
     A mark that has none of the policy's bits announces a policy all the same.
     Source: Linux, vxlan_build_gbp_hdr and VXLAN_GBP_MASK.
     """
-    mark = np.zeros(len(packets), np.uint32)
-    datagrams = np.flatnonzero(packets.columns("udp")["udp"])
-    mark[datagrams[: len(marks)]] = marks
+    mark = socket_marks(marks, packets)
     flags = np.where(mark, I_FLAG | G_FLAG, I_FLAG).astype(np.uint8)
     return {"vxlan.flags": flags, "vxlan.reserved1": mark & 0x48FFFF}
 

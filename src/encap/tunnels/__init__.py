@@ -9,6 +9,8 @@ received = vtep.decap(sent.packets)
 from encap.tunnels.commands import from_commands
 from encap.tunnels.erspan import ERSPANTunnel
 from encap.tunnels.esp import Policy, SecurityAssociation
+from encap.tunnels.forwarding import FDBEntry
+from encap.tunnels.geneve import GeneveTunnel
 from encap.tunnels.gre import GRETAPTunnel, GRETunnel, IP6GRETAPTunnel, IP6GRETunnel
 from encap.tunnels.ipip import IPIPTunnel
 from encap.tunnels.profiles import DIFFERENCES, Difference
@@ -20,7 +22,7 @@ from encap.tunnels.vti import VTITunnel
 from encap.tunnels.vxlan import VXLANTunnel
 
 __all__ = [
-    "DIFFERENCES", "Difference", "ERSPANTunnel", "GRETAPTunnel", "GRETunnel", "IP6GRETAPTunnel",
-    "IP6GRETunnel", "IPIPTunnel", "Policy", "Reason", "Result", "SecurityAssociation", "Tunnel",
-    "Underlay", "VTITunnel", "VXLANTunnel", "from_commands",
+    "DIFFERENCES", "Difference", "ERSPANTunnel", "FDBEntry", "GRETAPTunnel", "GRETunnel",
+    "GeneveTunnel", "IP6GRETAPTunnel", "IP6GRETunnel", "IPIPTunnel", "Policy", "Reason", "Result",
+    "SecurityAssociation", "Tunnel", "Underlay", "VTITunnel", "VXLANTunnel", "from_commands",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 from encap.errors import TunnelError
 from encap.tunnels.erspan import ERSPANTunnel
+from encap.tunnels.geneve import GeneveTunnel
 from encap.tunnels.gre import GRETAPTunnel, GRETunnel, IP6GRETAPTunnel, IP6GRETunnel
 from encap.tunnels.host import Device, Host
 from encap.tunnels.ipip import IPIPTunnel
@@ -20,8 +21,8 @@ from encap.tunnels.words import read
 __all__ = ["from_commands"]
 
 CLASSES: tuple[type[Tunnel], ...] = (
-    ERSPANTunnel, GRETAPTunnel, GRETunnel, IP6GRETAPTunnel, IP6GRETunnel, IPIPTunnel, VTITunnel,
-    VXLANTunnel,
+    ERSPANTunnel, GRETAPTunnel, GRETunnel, GeneveTunnel, IP6GRETAPTunnel, IP6GRETunnel, IPIPTunnel,
+    VTITunnel, VXLANTunnel,
 )  # fmt: skip
 KINDS = {kind: one for one in CLASSES for kind in one.KINDS}
 """What `type` and `mode` call each kind of tunnel."""
@@ -72,12 +73,18 @@ def _underlay(host: Host, device: Device, arguments: dict[str, Any]) -> Underlay
     others = [one for one in host.devices.values() if one is not device and one.addresses]
     addresses = tuple(interface.ip for one in others for interface in one.addresses)
     ends = {arguments.get("local"), arguments.get("remote")}
+    words = device.words
+    named = words[words.index("dev") + 1] if "dev" in words[:-1] else None
     for one in others:
         for interface in one.addresses:
-            if str(interface.ip) in ends or any(
-                end is not None and _within(end, interface) for end in ends
+            if (
+                one.name == named
+                or str(interface.ip) in ends
+                or any(end is not None and _within(end, interface) for end in ends)
             ):
-                return Underlay(mac=_mac(one), addresses=addresses, mtu=_mtu(host, one))
+                # The one on the link comes first: a device without an address of its own uses it.
+                ours = (interface.ip, *(other for other in addresses if other != interface.ip))
+                return Underlay(mac=_mac(one), addresses=ours, mtu=_mtu(host, one))
     return Underlay(addresses=addresses)
 
 

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from encap._lib import lib
 from encap.encapsulate import Run
+from encap.errors import FieldError
 from encap.fields import Header
 from encap.packet import Packet
 from encap.tunnels.inside import Inside
 from encap.tunnels.reasons import Reason
-from encap.tunnels.replies import no_replies, too_big
+from encap.tunnels.replies import no_replies
 from encap.tunnels.result import Result
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ class Wrapping:
     columns, options: as `Packets.encap` has them.
     reasons: uint8[n], why a packet cannot be sent, or None where all can.
     packets: what is sent instead, where a device changes packets; None where it does not.
+    rows: int64[m], which packets go out, in this order: one that goes to several has several
+        rows. None where each goes out once. All the rest here is of these rows.
     heeds_df: an inner packet that must not be fragmented is not sent in fragments outside either.
+    whole: no packet is sent in fragments.
     """
 
     templates: list[tuple[Header, ...]]
@@ -49,7 +53,9 @@ class Wrapping:
     which: npt.NDArray[np.uint8] | None = None
     reasons: npt.NDArray[np.uint8] | None = None
     packets: Packets | None = None
+    rows: npt.NDArray[np.int64] | None = None
     heeds_df: bool = True
+    whole: bool = False
 
     def select(self, rows: npt.NDArray[np.int64]) -> None:
         """Keeps these packets alone."""
@@ -75,11 +81,12 @@ def send(
 ) -> Result:
     """What the tunnel makes of packets; see `Tunnel.encap`."""
     wrapping = tunnel._wrap(packets)
-    packets = packets if wrapping.packets is None else wrapping.packets
-    wrapping.columns |= {
-        name: np.asarray(value) if isinstance(value, list) else value
-        for name, value in columns.items()
-    }
+    batch = packets = packets if wrapping.packets is None else wrapping.packets
+    for name, value in columns.items():
+        column = _whole(name, value, len(batch))
+        wrapping.columns[name] = column if wrapping.rows is None else _taken(column, wrapping.rows)
+    if wrapping.rows is not None:
+        packets = packets[wrapping.rows]
     tunnel._settle(wrapping, packets)
     if tunnel.family == "ipv4" and "ipv4.id" not in wrapping.columns:
         wrapping.options["ip_id"] = tunnel.state.take_ids(len(packets))
@@ -106,8 +113,11 @@ def send(
             reasons[met if rows is None else rows[met]] = reason
     sent = _in_pieces(tunnel, made, link)
     origin = sent.rows if sent is made else made.rows[sent.rows]
-    sent = packets._derived(
-        origin if rows is None else rows[origin],
+    origin = origin if rows is None else rows[origin]
+    if wrapping.rows is not None:
+        origin, reasons = wrapping.rows[origin], _of_batch(reasons, wrapping.rows, len(batch))
+    sent = batch._derived(
+        origin,
         data=sent.data,
         starts=sent.starts,
         lengths=sent.lengths,
@@ -115,6 +125,29 @@ def send(
         linktypes=sent.linktypes,
     )
     return Result(sent, reasons, replies)
+
+
+def _whole(name: str, value: Any, count: int) -> Any:
+    """A column as arrays, of which some rows can be taken. FieldError where it has others."""
+    value = np.asarray(value) if isinstance(value, list) and "options" not in name else value
+    parts = value[1:] if isinstance(value, tuple) else (value,)
+    for part in parts:
+        if isinstance(part, np.ndarray | list) and np.ndim(part) and len(part) != count:
+            raise FieldError(f"{name} has {len(part)} values, {count} are needed", field=name)
+    return value
+
+
+def _of_batch(
+    reasons: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], count: int
+) -> npt.NDArray[np.uint8]:
+    """uint8[count]: what became of packets, of which several copies went out, or none.
+
+    One that left at least once went through; where nobody gets one, it had no destination.
+    """
+    found = np.full(count, Reason.NO_DESTINATION, np.uint8)
+    found[rows] = reasons
+    found[rows[reasons == 0]] = Reason.ACCEPTED
+    return found
 
 
 def _length(headers: tuple[Header, ...]) -> int:
@@ -137,15 +170,27 @@ def _refuse_too_big(
 
     Source: Linux, tnl_update_pmtu and ip_fragment; RFC 2003 section 3.1, RFC 2473 section 7.
     """
-    room = tunnel.underlay.mtu - max(map(_length, wrapping.templates))
+    room = _room(tunnel, wrapping, len(packets))
     rows = np.flatnonzero((packets.wire_lengths > room) & (reasons == 0))
     if not len(rows):
         return no_replies()
-    inside = Inside.of(packets, rows)
-    whole = np.full(len(rows), tunnel.family == "ipv6" or wrapping.options.get("df") == "set")
-    if wrapping.options.get("df") == "inherit":
+    inside, room = Inside.of(packets, rows), room[rows]
+    whole = np.full(
+        len(rows),
+        tunnel.family == "ipv6" or wrapping.options.get("df") == "set" or wrapping.whole,
+    )
+    if wrapping.heeds_df or wrapping.options.get("df") == "inherit":
         whole |= inside.must_stay_whole
-    if wrapping.heeds_df:
-        whole |= inside.must_stay_whole
+    whole |= tunnel._insists(packets, inside, room)
     reasons[rows[whole]] = Reason.TOO_BIG
-    return too_big(tunnel, packets, inside.chosen(whole), room)
+    return tunnel._too_big(packets, inside.chosen(whole), room[whole])
+
+
+def _room(tunnel: Tunnel, wrapping: Wrapping, count: int) -> npt.NDArray[np.int64]:
+    """int64[n]: octets of each packet that fit behind the headers that it gets."""
+    lengths = np.array([*map(_length, wrapping.templates)], np.int64)
+    taken = lengths[0] if wrapping.which is None else lengths[wrapping.which]
+    for value in wrapping.columns.values():
+        if isinstance(value, tuple):
+            taken = taken + value[2]
+    return np.broadcast_to(tunnel.underlay.mtu - taken, (count,))

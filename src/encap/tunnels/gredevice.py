@@ -13,6 +13,7 @@ import numpy as np
 from encap.fields import Header
 from encap.headers.gre import GRE, C
 from encap.tunnels.departing import Wrapping
+from encap.tunnels.frames import check_frames
 from encap.tunnels.greheader import ERSPAN, IPV4, IPV6, TEB, GREHeaders, has, read
 from encap.tunnels.greheader import C as C_BIT
 from encap.tunnels.greheader import S as S_BIT
@@ -23,7 +24,6 @@ from encap.tunnels.outer import is_address
 from encap.tunnels.reasons import Reason
 from encap.tunnels.sequence import in_order
 from encap.tunnels.tunnel import Tunnel
-from encap.tunnels.udptunnel import check_frames
 from encap.tunnels.words import Words, flag, text
 
 if TYPE_CHECKING:

@@ -109,6 +109,10 @@ def _set_link(host: Host, words: list[str]) -> None:
             device.address = _next(rest, word)
         elif word == "mtu":
             device.mtu = int(_next(rest, word))
+        elif word == "master":
+            device.more["master"] = [[_next(rest, word)]]
+        elif word == "nomaster":
+            device.more.pop("master", None)
         elif word == "type":  # options of a device that is there
             device.words += rest
 
@@ -141,23 +145,26 @@ def _add_route(host: Host, words: list[str]) -> None:
 
 
 def _add_filter(host: Host, words: list[str]) -> None:
-    """From `tc filter add dev NAME egress ... action tunnel_key set OPTIONS`.
+    """From `tc filter add dev NAME egress ... action tunnel_key set OPTIONS [action mirred ...]`.
 
-    A checksum is asked for unless it is told not to be.
+    A checksum is asked for unless it is told not to be. The device is the one that the packet is
+    redirected to, or else the filter's own.
     """
     if "tunnel_key" in words:
         at = words.index("tunnel_key")
         if words[at + 1 : at + 2] == ["set"]:
             said = ["csum", *words[at + 2 :]]
-            _named(host, words).more.setdefault("tunnel_key", []).append(said)
+            end = said.index("action") if "action" in said else len(said)
+            sent_on = said[end:] if "dev" in said[end:-1] else words
+            _named(host, sent_on).more.setdefault("tunnel_key", []).append(said[:end])
 
 
-def _about(name: str) -> Callable[[Host, list[str]], None]:
-    """A command about a device, which is kept as it is."""
+def _about(name: str, *verb: str) -> Callable[[Host, list[str]], None]:
+    """A command about a device, which is kept as it is, behind its verb if that matters."""
 
     def command(host: Host, words: list[str]) -> None:
         at = words.index("dev") if "dev" in words else len(words)
-        said = words[:at] + words[at + 2 :]
+        said = [*verb, *words[:at], *words[at + 2 :]]
         _named(host, words).more.setdefault(name, []).append(said)
 
     return command
@@ -201,7 +208,8 @@ PROGRAMS: dict[str, dict[str, Callable[[Host, list[str]], None] | None]] = {
         "xfrm state add": _about_host("state"), "xfrm policy add": _about_host("policy"),
     },
     "bridge": {
-        "fdb add": _about("fdb"), "fdb append": _about("fdb"), "fdb replace": _about("fdb"),
+        "fdb add": _about("fdb", "add"), "fdb append": _about("fdb", "append"),
+        "fdb replace": _about("fdb", "replace"),
         "fdb show": None, "link": None, "vlan": None,
     },
     "tc": {"qdisc": None, "filter add": _add_filter},

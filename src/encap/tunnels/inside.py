@@ -11,7 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["Inside"]
+__all__ = ["Inside", "Octets"]
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -19,6 +19,27 @@ ETHERNET, ETHERNET_LEN = 1, 14
 IPV4, IPV6 = 0x0800, 0x86DD
 IPV4_LEN, IPV6_LEN = 20, 40
 DF = 0x40
+
+
+class Octets:
+    """The octets of some packets of a batch; 0 behind the end of one."""
+
+    __slots__ = ("data", "end")
+
+    def __init__(self, packets: Packets, rows: Int64s) -> None:
+        self.data = packets.data
+        self.end = packets.starts[rows] + packets.lengths[rows]
+
+    def numbers(self, at: Int64s, octets: int = 2) -> npt.NDArray[np.uint32]:
+        """uint32[m]: numbers in network order. at: int64[m], where in the octets, one a packet."""
+        value = np.zeros(len(at), np.uint32)
+        if not self.data.size:
+            return value
+        for octet in range(octets):
+            there = at + octet < self.end
+            found = self.data[np.where(there, at + octet, 0)]
+            value = value << np.uint32(8) | np.where(there, found, np.uint8(0))
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ def number_or(value: int | str | None, otherwise: int) -> int:
 def ip_header(tunnel: Tunnel, **fields: Any) -> Header:
     """The outer IP header of a tunnel, as far as its options say it."""
     ttl, tos = number_or(tunnel.ttl, 64), number_or(tunnel.tos, 0)
-    source, target = (0 if one is None else int(one) for one in (tunnel.local, tunnel.remote))
+    local = tunnel.local or tunnel.underlay.source(tunnel.family)
+    source, target = (0 if one is None else int(one) for one in (local, tunnel.remote))
     if tunnel.family == "ipv4":
         return IPv4(src=source, dst=target, ttl=ttl or 64, tos=tos, **fields)
     return IPv6(src=source, dst=target, hop_limit=ttl, traffic_class=tos, **fields)

@@ -8,6 +8,7 @@ from encap._lib import lib
 from encap.tunnels.options import IPAddress
 from encap.tunnels.reasons import Reason
 from encap.tunnels.receiving import Array, Bools, Receiving
+from encap.tunnels.replies import unreachable
 
 __all__ = ["UDP_LEN", "check_udp", "is_address"]
 
@@ -24,20 +25,28 @@ def is_address(column: Array, address: IPAddress) -> Bools:
     return same
 
 
-def check_udp(going: Receiving, dport: int, *, zero_ok: bool) -> None:
+def check_udp(going: Receiving, dport: int, *, zero_ok: bool, verify: bool = True) -> None:
     """Lengths, checksum and destination port of a UDP header in front of the tunnel's.
 
-    zero_ok: an IPv6 packet may go without a checksum, as one over IPv4 always may.
+    zero_ok: an IPv6 packet for that port may go without a checksum, as one over IPv4 always may.
+    verify: checksums are looked at; see `Underlay.udp_checksums`.
     The packet in it begins behind, and ends where the UDP length says. What a capture cut off
-    cannot be verified.  Source: Linux, udp_rcv; RFC 768, RFC 6935 section 5.
+    cannot be verified. Who sends to another port is told that nobody listens there.
+    Source: Linux, udp_rcv; RFC 768, RFC 6935 section 5.
     """
     going.refuse(going.protocol != UDP, Reason.OTHER_PROTOCOL)
     flags = going.flags
+    other = going.columns["udp.dport"] != dport
     if flags.any():
         going.refuse(flags & lib.ENCAP_UDP_LENGTH != 0, Reason.UDP_LENGTH)
-        wrong = lib.ENCAP_UDP_CHECKSUM
-        if going.family == "ipv6" and not zero_ok:
-            wrong |= lib.ENCAP_UDP_ZERO
-        going.refuse(flags & wrong != 0, Reason.UDP_CHECKSUM)
-    going.refuse(going.columns["udp.dport"] != dport, Reason.NO_PORT)
+        if going.family == "ipv6":
+            missing = flags & lib.ENCAP_UDP_ZERO != 0
+            going.refuse(missing & other if zero_ok else missing, Reason.UDP_CHECKSUM)
+        if verify:
+            going.refuse(flags & lib.ENCAP_UDP_CHECKSUM != 0, Reason.UDP_CHECKSUM)
+    if other.any():
+        rows = going.rows(other)
+        if len(rows):
+            going.replies.append(unreachable(going, rows))
+        going.refuse(other, Reason.NO_PORT)
     going.inner = going.upper + UDP_LEN

@@ -41,6 +41,36 @@ DIFFERENCES = {
             "Linux, vxlan_rcv; RFC 7348 section 5",
         ),
         Difference(
+            "vxlan_port",
+            "the UDP port is 8472 where none is given",
+            "the UDP port is 4789 where none is given",
+            "Linux, vxlan_port; RFC 7348 section 5",
+        ),
+        Difference(
+            "vxlan_checksum",
+            "outer checksums over IPv4 are computed unless that is switched off",
+            "outer checksums over IPv4 are 0 unless they are asked for",
+            "Linux, vxlan_nl2conf; RFC 7348 section 5",
+        ),
+        Difference(
+            "vxlan_source_port",
+            "source ports are those that the host has for connections of its own",
+            "source ports are 49152 to 65535",
+            "Linux, udp_flow_src_port; RFC 7348 section 5",
+        ),
+        Difference(
+            "vxlan_fragments",
+            "what does not fit is sent in fragments, over IPv4 and without DF",
+            "what does not fit is refused",
+            "Linux, ip_fragment; RFC 7348 section 4.3",
+        ),
+        Difference(
+            "vxlan_inner_vlan",
+            "frames with a VLAN tag are delivered as they are",
+            "frames with a VLAN tag are dropped on receipt",
+            "Linux, vxlan_rcv; RFC 7348 section 6.1",
+        ),
+        Difference(
             "gre_checksum",
             "a checksum where none is configured, or none where one is, drops the packet",
             "a checksum is verified where there is one",
@@ -51,6 +81,12 @@ DIFFERENCES = {
             "the C bit drops the packet unless the device is external; options are not read",
             "a critical option that is not known drops the packet, whatever the C bit says",
             "Linux, geneve_rx; RFC 8926 sections 3.4 and 3.5",
+        ),
+        Difference(
+            "geneve_critical_sent",
+            "the C bit is never set on sending",
+            "the C bit is set where an option is critical",
+            "Linux, geneve_build_header; RFC 8926 section 3.4",
         ),
         Difference(
             "geneve_options",

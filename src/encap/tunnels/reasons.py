@@ -63,9 +63,15 @@ class Reason(IntEnum):
     CRITICAL_OPTION = 37, "an option is critical, and not known", "rx_errors rx_frame_errors"
     INNER_PROTOCOL = 38, "what the tunnel does not carry", "rx_dropped rx_errors"
     INNER_FRAME = 39, "the inner header is incomplete", "rx_errors rx_frame_errors"
-    INNER_SOURCE = 40, "the inner source MAC address is ours, or that of nobody", "rx_errors"
+    INNER_SOURCE = (
+        40,
+        "the inner source MAC address is ours, that of nobody, or that of another endpoint",
+        "rx_errors",
+    )
     SPOOFED = 41, "the inner source does not belong to the outer one", "rx_errors"
     ECN = 42, "congestion was met by a packet that cannot say so", "rx_errors rx_frame_errors"
+
+    OPTIONS = 43, "the tunnel's options do not fill their area"
 
     # --- ESP
     NOT_ESP = 45, "an IKE message or a keepalive, which is the key daemon's"
@@ -88,7 +94,11 @@ class Reason(IntEnum):
 
     # --- sending
     NOT_CARRIED = 60, "the tunnel does not carry such a packet", "tx_errors tx_dropped"
-    NO_DESTINATION = 61, "nothing says where the packet is to go", "tx_errors tx_carrier_errors"
+    NO_DESTINATION = (
+        61,
+        "nothing says where the packet is to go",
+        "tx_errors tx_carrier_errors tx_dropped",
+    )
     TOO_BIG = 62, "the packet does not fit and must not be fragmented", "tx_errors"
     INCOMPLETE = 63, "a checksum or check value needs octets that were not captured"
     LIMIT = 64, "the packet is in as many tunnels as it may be", "tx_errors"

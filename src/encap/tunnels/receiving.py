@@ -207,11 +207,6 @@ class Receiving:
         )
         return octet_sums(spans)
 
-    def sources(self) -> npt.NDArray[np.uint8]:
-        """uint8[n, 6]: source MAC addresses of the frames that begin at `inner`."""
-        sources: npt.NDArray[np.uint8] = self.columns["inner.eth.src"]
-        return sources
-
     def numbers(self, rows: Int64s, offsets: Int64s, octets: int = 2) -> npt.NDArray[np.uint32]:
         """uint32[m]: numbers in network order, read from some rows where they are whole there.
 

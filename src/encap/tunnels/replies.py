@@ -6,8 +6,9 @@ to 1,280.  Source: RFC 792, RFC 1812 section 4.3.2.3, RFC 4443 sections 2.4, 3.1
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +26,17 @@ from encap.tunnels.sums import fold, octet_sums, words
 if TYPE_CHECKING:
     from encap.tunnels.inside import Inside
     from encap.tunnels.options import IPAddress
+    from encap.tunnels.receiving import Receiving
     from encap.tunnels.tunnel import Tunnel
 
-__all__ = ["PORT", "TOO_BIG", "Error", "errors", "no_replies", "too_big"]
+__all__ = ["PORT", "TOO_BIG", "Error", "errors", "no_replies", "too_big", "unreachable"]
 
 DUMMY = IPv4Address("192.0.0.8")
 """The source of an ICMP error of a host that has no IPv4 address.  Source: RFC 7600."""
 CONTROL = 0xC0
 """DSCP of what belongs to the network itself: RFC 1812 section 5.3.2.3 (precedence 6)."""
+TOS_BITS = 0x1E
+"""What an answer keeps of the packet's type of service."""
 _MOST = {4: 576, 6: 1280}
 
 
@@ -56,7 +60,7 @@ def no_replies() -> Packets:
 
 def too_big(tunnel: Tunnel, packets: Packets, inside: Inside, mtu: int) -> Packets:
     """Answers to inner packets of which `mtu` octets would have fit; Ethernet for frames."""
-    room = mtu - (14 if tunnel.FRAMES else 0)
+    room = mtu - (14 if tunnel.frames else 0)
     ours = (*tunnel.addresses, *((tunnel.local,) if tunnel.local is not None else ()))
     replies = []
     for version, where in ((4, inside.ipv4), (6, inside.ipv6)):
@@ -69,46 +73,83 @@ def too_big(tunnel: Tunnel, packets: Packets, inside: Inside, mtu: int) -> Packe
     return Packets.concat(replies)
 
 
+def unreachable(going: Receiving, rows: npt.NDArray[np.int64]) -> Packets:
+    """Answers to datagrams for a port that nobody listens to; none to what went to many.
+
+    rows: int64[m] of the batch.
+    Source: RFC 1122 section 3.2.2, RFC 4443 section 2.4; Linux, icmp_send and icmp6_send.
+    """
+    packets = going.packets
+    frames = packets.linktypes[rows] == 1
+    many = frames & (packets.data[packets.starts[rows]] & 1 != 0)
+    source = going.columns[f"{going.family}.src"][rows]
+    target = going.columns[f"{going.family}.dst"][rows]
+    columns = {}
+    # What the link has put behind the IP packet is not quoted, what IP has behind UDP is.
+    if going.family == "ipv4":
+        length = going.columns["ipv4.total_len"][rows].astype(np.int64)
+        many |= (target >= 0xE0000000) | (source >= 0xE0000000) | (source == 0)
+        columns["ipv4.tos"] = CONTROL | going.tos[rows] & TOS_BITS
+    else:
+        length = going.columns["ipv6.payload_len"][rows].astype(np.int64) + 40
+        many |= (target[:, 0] == 0xFF) | (source[:, 0] == 0xFF) | ~source.any(1)
+    rows, length = rows[~many], length[~many]
+    ip, end = packets.starts[rows] + going.ip[rows], packets.starts[rows] + packets.lengths[rows]
+    end = np.where(length, np.minimum(end, ip + length), end)
+    return errors(
+        packets, rows, ip, PORT, None,
+        version=4 if going.family == "ipv4" else 6, end=end,
+        columns={name: value[~many] for name, value in columns.items()},
+    )  # fmt: skip
+
+
 def errors(
     packets: Packets,
     rows: npt.NDArray[np.int64],
     ip: npt.NDArray[np.int64],
     error: Error,
-    source: IPAddress,
+    source: IPAddress | None,
     *,
+    version: int = 4,
     rest: int = 0,
+    end: npt.NDArray[np.int64] | None = None,
+    columns: Mapping[str, Any] | None = None,
 ) -> Packets:
     """One answer for each of some packets, back to where it came from.
 
     rows: int64[m] of `packets`.  ip: int64[m], where in the octets their IP headers are, of the
-    version of `source`.  rest: the second word of the ICMP header.
+    version of `source`.  source: None where each answer comes from where the packet was for, of
+    that `version`.  rest: the second word of the ICMP header.  end: int64[m], where in the octets
+    the packets end, if not with their frames.  columns: further fields of the answers.
     Frames are answered by frames, with the MAC addresses exchanged.
     """
-    fourth = source.version == 4
-    headers = 28 if fourth else 48
-    quoted = np.minimum(packets.starts[rows] + packets.lengths[rows] - ip,
-                        _MOST[source.version] - headers)  # fmt: skip
+    version = version if source is None else source.version
+    fourth, size = version == 4, 4 if version == 4 else 16
+    if end is None:
+        end = packets.starts[rows] + packets.lengths[rows]
+    quoted = np.minimum(end - ip, _MOST[version] - (28 if fourth else 48))
     octets, at = packets.data, ip + (12 if fourth else 8)
-    sender = octets[at[:, None] + np.arange(4 if fourth else 16)]
+    ends = octets[at[:, None] + np.arange(2 * size)]
+    sender, target = ends[:, :size], ends[:, size:]
+    if source is not None:
+        target = np.broadcast_to(np.frombuffer(source.packed, np.uint8), target.shape)
     kind, code = error.ipv4 if fourth else error.ipv6
     head = bytes([kind, code, 0, 0]) + rest.to_bytes(4, "big")
     messages = _messages(packets, rows, ip, quoted, head)
     if fourth:
-        network: Header = IPv4(src=str(source), dst=0, tos=CONTROL, protocol=1)
-        columns = {"ipv4.dst": sender.view(">u4")[:, 0].astype(np.uint32)}
+        network: Header = IPv4(src=0, dst=0, tos=CONTROL, protocol=1)
         initial = np.zeros(len(rows), np.uint32)
     else:
-        network = IPv6(src=str(source), dst="::", next_header=58)
-        columns = {"ipv6.dst": sender}
-        initial = words(sender) + words(np.frombuffer(source.packed, np.uint8)[None])
-        initial += 58 + messages.lengths
+        network = IPv6(src="::", dst="::", next_header=58)
+        initial = words(sender) + words(target) + 58 + messages.lengths
     _write_checksums(messages, initial)
+    fields = {f"ipv{version}.dst": sender, f"ipv{version}.src": np.ascontiguousarray(target)}
     link: list[Header] = []
     if len(rows) and (packets.linktypes[rows] == 1).all():
         link.append(Ethernet(src=0, dst=0))
         macs = octets[packets.starts[rows][:, None] + np.arange(12)]
-        columns |= {"eth.dst": macs[:, 6:], "eth.src": macs[:, :6]}
-    return messages.encap(Packet(*link, network), columns)
+        fields |= {"eth.dst": macs[:, 6:], "eth.src": macs[:, :6]}
+    return messages.encap(Packet(*link, network), fields | dict(columns or {}))
 
 
 def _messages(

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from encap.fragments import Reassembler
+from encap.tunnels.forwarding import Learned
 
 __all__ = ["State"]
 
@@ -19,12 +20,14 @@ class State:
     next_id: IPv4 id of the next packet to be sent.  sent: sequence number of the next one.
     received: the next sequence number that is expected; None before the first packet.
     fragments: outer datagrams that are not whole yet.
+    learned: the endpoints behind MAC addresses, of a device that learns.
     """
 
     next_id: int = 0
     sent: int = 0
     received: int | None = None
     fragments: Reassembler = field(default_factory=Reassembler)
+    learned: Learned = field(default_factory=Learned)
 
     def take_ids(self, count: int) -> npt.NDArray[np.uint16]:
         """uint16[count]: the next IPv4 ids, one after the other."""

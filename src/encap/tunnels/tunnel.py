@@ -17,12 +17,14 @@ from encap.tunnels.arriving import Delivery, deliver, inner_packets
 from encap.tunnels.departing import Wrapping, send
 from encap.tunnels.options import AddressOption, MACOption, NumberOption, address, frozen
 from encap.tunnels.profiles import Profile, profile
-from encap.tunnels.receiving import Family, Int64s, Receiver, Receiving
+from encap.tunnels.receiving import Bools, Family, Int64s, Receiver, Receiving
+from encap.tunnels.replies import too_big
 from encap.tunnels.state import State
 from encap.tunnels.underlay import Underlay
 
 if TYPE_CHECKING:
     from encap.tunnels.host import Device, Host
+    from encap.tunnels.inside import Inside
     from encap.tunnels.options import IPAddress
     from encap.tunnels.result import Result
     from encap.tunnels.words import Words
@@ -104,7 +106,12 @@ class Tunnel:
         """Octets of an IP packet that the device takes: `mtu`, or what the underlay leaves."""
         if isinstance(self.mtu, int):
             return self.mtu
-        return self.underlay.mtu - self.overhead - (ETHERNET_LEN if self.FRAMES else 0)
+        return self.underlay.mtu - self.overhead - (ETHERNET_LEN if self.frames else 0)
+
+    @property
+    def frames(self) -> bool:
+        """True for a device that carries Ethernet frames, False for one that carries IP."""
+        return self.FRAMES
 
     @property
     def state(self) -> State:
@@ -157,6 +164,17 @@ class Tunnel:
     def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
         """What follows from the caller's columns, which are in the wrapping now."""
 
+    def _insists(self, packets: Packets, inside: Inside, room: Int64s) -> Bools:
+        """bool[m]: packets that are too big, and refused though the underlay could cut them."""
+        return np.zeros(len(inside.rows), np.bool_)
+
+    def _too_big(self, packets: Packets, inside: Inside, room: Int64s) -> Packets:
+        """Answers to packets that were refused. room: int64[m], octets that would have fit."""
+        sizes = np.unique(room)
+        return Packets.concat(
+            too_big(self, packets, inside.chosen(room == size), int(size)) for size in sizes
+        )
+
     # --- packets in
 
     def decap(self, packets: Packets) -> Result:
@@ -174,15 +192,26 @@ class Tunnel:
         """UDP ports by which a walk finds the tunnel's header."""
         return {}
 
+    @property
+    def _groups(self) -> tuple[IPAddress, ...]:
+        """Multicast addresses that the device listens to."""
+        return ()
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        """Columns that this device looks at: `FIELDS`, and what its options add."""
+        return self.FIELDS
+
     def _receive(self, packets: Packets) -> Receiving:
         """Refuses what the host does not take, then what the device does not."""
-        going = Receiving(packets, self._receiver(), self.FIELDS, self._ports())
+        going = Receiving(packets, self._receiver(), self._fields, self._ports())
         self._check(going)
         return going
 
     def _receiver(self) -> Receiver:
         """The host that receives; UDP matters to it where a walk is to find the tunnel there."""
         ours = self.underlay.addresses or (() if self.local is None else (self.local,))
+        ours = (*ours, *self._groups) if ours else ()
         return Receiver(self.family, self.underlay.mac, ours, bool(self._ports()))
 
     def _check(self, going: Receiving) -> None:

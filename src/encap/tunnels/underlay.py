@@ -19,14 +19,22 @@ class Underlay:
     addresses: packets for other destinations are not ours; where there are none, the tunnel's
         `local` address alone is.
     mtu: octets of an IP packet that fit on the link.
+    udp_checksums: those of outer packets are verified. False takes packets as they were captured
+        where they were sent, with checksums that a network card was still to fill in.
     """
 
     mac: MACOption = MACOption()
     addresses: tuple[IPAddress, ...] = ()
     mtu: int = 1500
+    udp_checksums: bool = True
 
     def __post_init__(self) -> None:
         known = tuple(address("addresses", one) for one in self.addresses)
         object.__setattr__(self, "addresses", known)
         if not LEAST_MTU <= self.mtu <= 65535:
             raise TunnelError(f"mtu is {LEAST_MTU} to 65535, not {self.mtu}")
+
+    def source(self, family: str) -> IPAddress | None:
+        """The address that packets leave with where a tunnel has none: the first of `addresses`."""
+        version = 6 if family == "ipv6" else 4
+        return next((one for one in self.addresses if one.version == version), None)

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from encap.headers.vxlan import LINUX_PORT, VXLAN
-from encap.tunnels.iptunnel import ADDRESSES, TOS, TTL, number_or
-from encap.tunnels.options import NumberOption, frozen
-from encap.tunnels.reasons import Reason
-from encap.tunnels.udptunnel import OverUDP, check_frames
-from encap.tunnels.words import Words, flag, number, text
+from encap.arrays import column
+from encap.errors import FieldError, TunnelError
+from encap.flow import FORMULAS, SourcePorts
+from encap.headers.gpe import UDP_PORT as GPE_PORT
+from encap.headers.gpe import VXLANGPE
+from encap.headers.vxlan import G_FLAG, I_FLAG, LINUX_PORT, UDP_PORT, VXLAN
+from encap.tunnels.bridging import entries
+from encap.tunnels.forwarding import Destinations, FDBEntry, mac_numbers, sending
+from encap.tunnels.iptunnel import number_or
+from encap.tunnels.options import AddressOption, NumberOption, frozen
+from encap.tunnels.remcsum import offload
+from encap.tunnels.udptunnel import UDP_WORDS, OverUDP
+from encap.tunnels.vxlanreceiving import GBP_BITS, GPE_FIELDS, VXLAN_FIELDS, check_gpe, check_vxlan
+from encap.tunnels.words import Word, Words, flag, passed, refused, text, word_or_number
 
 if TYPE_CHECKING:
+    from encap.fields import Header
     from encap.packets import Packets
     from encap.tunnels.departing import Wrapping
-    from encap.tunnels.receiving import Receiving
+    from encap.tunnels.host import Device, Host
+    from encap.tunnels.options import IPAddress
+    from encap.tunnels.receiving import Array, Family, Receiving
 
 __all__ = ["VXLANTunnel"]
 
-I_FLAG = 0x08
+SECOND = 1_000_000_000
+_NEIGHBOURS = "answers come from a table of neighbours, which there is none of here"
+_MARK = {"vxlan.group_policy_id": 0, "vxlan.gbp_dont_learn": 22, "vxlan.gbp_applied": 19}
+"""Where in a mark the parts of a group policy are."""
 
 
 @frozen
@@ -29,58 +44,223 @@ class VXLANTunnel(OverUDP):
     """`ip link add type vxlan`: Ethernet frames in UDP.
 
     id: the VNI.
-    dstport: UDP port at both ends; Linux has its own default, 8472, where nothing else is said.
-    learning: frames from MAC addresses that nobody can have are refused.
+    group: multicast address that frames go to which no entry of the table is for.
+    dstport: UDP port at both ends; None or 0 is 8472, as in Linux; 4790 with `gpe`; 4789 in the
+        profile "rfc".
+    srcport: lowest source port, and the one behind the highest; None for what the host has for
+        connections of its own, 32768 to 60999.
+    learning: sources of frames go into the table `state.learned`; None unless external.
+    ageing: seconds after which what was learned, and not looked for, is forgotten; 0 for never.
+    maxaddress: how many entries the table takes; 0 for any number.
+    fdb: entries that stay, as `bridge fdb add` makes them.
+    gbp: a group policy goes with packets: see `mark`.
+    mark: that of packets whose group policy no column gives. Columns are `mark`, or
+        `vxlan.group_policy_id`, `vxlan.gbp_dont_learn` and `vxlan.gbp_applied`.
+    gpe: the header says what it carries: IPv4, IPv6 or frames.
+    remcsumtx, remcsumrx: the other end, or this one, fills in inner checksums.
     """
 
     id: NumberOption = NumberOption(0, 0xFFFFFF, default=0)
-    dstport: NumberOption = NumberOption(0, 65535, default=LINUX_PORT)
-    learning: bool = True
+    group: AddressOption = AddressOption()
+    dstport: NumberOption = NumberOption(0, 65535)
+    srcport: tuple[int, int] | None = None
+    learning: bool | None = None
+    ageing: NumberOption = NumberOption(0, 0xFFFFFFFF, default=300)
+    maxaddress: NumberOption = NumberOption(0, 0xFFFFFFFF, default=0)
+    fdb: tuple[FDBEntry, ...] = ()
+    gbp: bool = False
+    mark: NumberOption = NumberOption(0, 0xFFFFFFFF, default=0)
+    gpe: bool = False
+    remcsumtx: bool = False
+    remcsumrx: bool = False
 
     KINDS: ClassVar = ("vxlan",)
     WORDS: ClassVar[Words] = {
-        **ADDRESSES, "ttl": TTL, "hoplimit": TTL, "tos": TOS, "dsfield": TOS, "df": text("df"),
-        "id": number("id"), "vni": number("id"), "dstport": number("dstport"),
-        "udpcsum": flag("udpcsum"), "noudpcsum": flag("udpcsum", value=False),
-        "udp6zerocsumtx": flag("udp6zerocsumtx"), "udp6zerocsumrx": flag("udp6zerocsumrx"),
-        "noudp6zerocsumtx": flag("udp6zerocsumtx", value=False),
-        "noudp6zerocsumrx": flag("udp6zerocsumrx", value=False),
+        **UDP_WORDS, "local": text("local", "any"), "group": text("group"), "dev": passed(1),
+        "srcport": Word("srcport", 2, lambda low, high: (int(low, 0), int(high, 0))),
+        "port": Word("srcport", 2, lambda low, high: (int(low, 0), int(high, 0))),
         "learning": flag("learning"), "nolearning": flag("learning", value=False),
+        "ageing": word_or_number("ageing", none=0), "gbp": flag("gbp"), "gpe": flag("gpe"),
+        "maxaddress": word_or_number("maxaddress", unlimited=0),
+        "remcsumtx": flag("remcsumtx"), "noremcsumtx": flag("remcsumtx", value=False),
+        "remcsumrx": flag("remcsumrx"), "noremcsumrx": flag("remcsumrx", value=False),
+        "proxy": refused(f"proxy: {_NEIGHBOURS}"), "noproxy": passed(),
+        "rsc": refused(f"rsc: {_NEIGHBOURS}"), "norsc": passed(),
+        "vnifilter": refused("vnifilter: there is one VNI a device, or external"),
+        "novnifilter": passed(), "localbypass": passed(), "nolocalbypass": passed(),
+        # What is not known is told to programs of the host; packets do not change.
+        "l2miss": passed(), "nol2miss": passed(), "l3miss": passed(), "nol3miss": passed(),
     }  # fmt: skip
-    FIELDS: ClassVar[tuple[str, ...]] = (
-        *OverUDP.FIELDS, "vxlan.flags", "vxlan.reserved1", "vxlan.vni", "vxlan.reserved2",
-    )  # fmt: skip
 
-    def _ports(self) -> Mapping[int, str | None]:
-        return {self._port: "vxlan"}
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "fdb", tuple(self.fdb))
+        if self.group is not None and not self.group.is_multicast:
+            raise TunnelError(f"group is a multicast address, not {self.group}")
+        if self.group is not None and self.remote is not None:
+            raise TunnelError("remote and group exclude each other")
+        wrong = "of another IP version than the other addresses"
+        version = 6 if self.family == "ipv6" else 4
+        for what, one in (("group", self.group), *(("fdb", entry.dst) for entry in self.fdb)):
+            if one is not None and one.version != version:
+                raise TunnelError(f"{what}: {one} is {wrong}")
+        if self.gpe and (self.gbp or self.remcsumtx or self.remcsumrx or self.learning):
+            raise TunnelError("gpe excludes gbp, remcsumtx, remcsumrx and learning")
+        if self.srcport is not None:
+            low, high = self.srcport
+            if not 0 <= low <= 65535 or not 0 <= high <= 65535:
+                raise TunnelError(f"srcport is two ports, not {low} and {high}")
+
+    @classmethod
+    def _of_device(cls, device: Device, host: Host, arguments: dict[str, Any]) -> dict[str, Any]:
+        found = super()._of_device(device, host, arguments)
+        if arguments.get("gpe") and not arguments.get("external"):
+            raise TunnelError(f"{device.name}: gpe wants external")
+        for word, group in (("group", True), ("remote", False)):
+            try:
+                if word in arguments and ip_address(arguments[word]).is_multicast != group:
+                    raise TunnelError(f"{device.name}: {word} cannot be {arguments[word]}")
+            except ValueError as error:
+                raise TunnelError(f"{device.name}: {word}: {error}") from error
+        default = "remote" in arguments or "group" in arguments
+        listed = device.more.get("fdb", [])
+        return found | {"fdb": entries(listed, default=default, what=device.name)}
+
+    @property
+    def family(self) -> Family:
+        known = (self.remote, self.group, self.local, *(entry.dst for entry in self.fdb))
+        first = next((one for one in known if one is not None), None)
+        return "ipv6" if first is not None and first.version == 6 else "ipv4"
+
+    @property
+    def frames(self) -> bool:
+        return not self.gpe
+
+    @property
+    def learns(self) -> bool:
+        """Sources of frames are learned."""
+        return self.learning if self.learning is not None else not self.external and not self.gpe
 
     @property
     def _port(self) -> int:
-        return number_or(self.dstport, 0) or LINUX_PORT
+        otherwise = LINUX_PORT if self.profile == "linux" else UDP_PORT
+        return number_or(self.dstport, 0) or (GPE_PORT if self.gpe else otherwise)
+
+    @property
+    def _destination(self) -> IPAddress | None:
+        return self.remote or self.group
+
+    @property
+    def _groups(self) -> tuple[IPAddress, ...]:
+        return () if self.group is None else (self.group,)
+
+    @property
+    def _summed(self) -> bool:
+        return self.profile == "linux" if self.udpcsum is None else self.udpcsum
+
+    @property
+    def _source_ports(self) -> SourcePorts | str:
+        if self.srcport is not None and self.srcport[0] < self.srcport[1]:
+            return SourcePorts(self.srcport[0], self.srcport[1] - 1, FORMULAS["linux"].bits)
+        return "linux" if self.profile == "linux" else "flow"
+
+    @property
+    def _hops(self) -> int:
+        to = self._destination
+        return number_or(self.ttl, 0) or (1 if to is not None and to.is_multicast else 64)
+
+    @property
+    def _ageing(self) -> int:
+        """Nanoseconds after which what was learned is forgotten."""
+        return number_or(self.ageing, 0) * SECOND
+
+    def _destinations(self) -> Destinations:
+        """The entries that stay, that for all other frames included."""
+        default = (FDBEntry(mac=0, dst=self._destination),) if self._destination else ()
+        return Destinations((*default, *self.fdb), self.family, number_or(self.id, 0), self._port)
+
+    # --- packets out
 
     def _wrap(self, packets: Packets) -> Wrapping:
-        return self._wrapping(VXLAN(vni=number_or(self.id, 0)))
+        number = number_or(self.id, 0)
+        header: Header = VXLANGPE(vni=number) if self.gpe else VXLAN(vni=number)
+        wrapping = self._wrapping(header)
+        wrapping.whole = self.profile == "rfc"
+        if self.frames and not self.external:
+            learned = self.state.learned
+            if self.fdb or len(learned) or self._destination is None:
+                self._forward(wrapping, packets)
+        return wrapping
+
+    def _forward(self, wrapping: Wrapping, packets: Packets) -> None:
+        """Says where each frame goes, as the table has it."""
+        here = packets.lengths >= 6
+        macs = np.zeros(len(packets), np.uint64)
+        macs[here] = mac_numbers(packets.data, packets.starts[here])
+        to = sending(self._destinations(), self.state.learned, macs, packets.times, self._ageing)
+        if not np.array_equal(to.rows, np.arange(len(packets))):
+            wrapping.rows = to.rows
+        wrapping.columns |= {
+            f"{self.family}.dst": to.dst,
+            "vxlan.vni": to.vni.astype(np.uint32),
+            "udp.dport": to.port.astype(np.uint16),
+        }
+        if not number_or(self.ttl, 0) and self.ttl != "inherit":
+            group = to.dst >> 28 == 0xE if self.family == "ipv4" else to.dst[:, 0] == 0xFF
+            name = "ipv4.ttl" if self.family == "ipv4" else "ipv6.hop_limit"
+            wrapping.columns[name] = np.where(group, 1, 64).astype(np.uint8)
+
+    def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
+        super()._settle(wrapping, packets)
+        columns = wrapping.columns
+        reserved1: Array = np.zeros(len(packets), np.uint32)
+        if self.remcsumtx:
+            said = offload(packets)
+            reserved1 = reserved1 | said.reserved1
+            columns.setdefault("vxlan.reserved2", said.reserved2)
+        if self.gbp:
+            mark = self._marks(columns, len(packets))
+            flags = np.where(mark != 0, I_FLAG | G_FLAG, I_FLAG).astype(np.uint8)
+            columns.setdefault("vxlan.flags", flags)
+            reserved1 = reserved1 | mark & np.uint32(GBP_BITS)
+        if self.remcsumtx or self.gbp:
+            columns.setdefault("vxlan.reserved1", reserved1)
+
+    def _marks(self, columns: dict[str, Any], count: int) -> Array:
+        """uint32[n]: marks of packets, from what columns say of them; these are taken out.
+
+        Source: Linux, vxlan_build_gbp_hdr.
+        """
+        if "mark" in columns:
+            return _numbers("mark", columns.pop("mark"), count, 0xFFFFFFFF)
+        if not columns.keys() & _MARK.keys():
+            return np.full(count, number_or(self.mark, 0), np.uint32)
+        mark: Array = np.zeros(count, np.uint32)
+        for name, shift in _MARK.items():
+            most = 1 if shift else 0xFFFF
+            mark = mark | _numbers(name, columns.pop(name, 0), count, most) << np.uint32(shift)
+        return mark
+
+    # --- packets in
+
+    def _ports(self) -> Mapping[int, str | None]:
+        return {self._port: "gpe" if self.gpe else "vxlan"}
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        return (*self.FIELDS, *(GPE_FIELDS if self.gpe else VXLAN_FIELDS))
 
     def _check(self, going: Receiving) -> None:
         self._check_udp(going)
-        header = going.inner
-        going.refuse(going.said - header < 8, Reason.TOO_SHORT)
-        columns = going.columns
-        going.refuse(columns["vxlan.flags"] & I_FLAG == 0, Reason.RESERVED_BITS)
-        going.refuse(columns["vxlan.vni"] != np.uint32(number_or(self.id, 0)), Reason.NO_TUNNEL)
-        if self.profile == "linux":
-            reserved = (columns["vxlan.reserved1"] != 0) | (columns["vxlan.reserved2"] != 0)
-            going.refuse(reserved | (columns["vxlan.flags"] != I_FLAG), Reason.RESERVED_BITS)
-        going.inner = header + 8
-        check_frames(going)
-        self._check_sources(going)
+        if self.gpe:
+            check_gpe(self, going)
+        else:
+            check_vxlan(self, going)
 
-    def _check_sources(self, going: Receiving) -> None:
-        """A frame that has our own address came round in a circle; nobody has 0 or a group's."""
-        sources = going.sources()
-        if self.address is not None:
-            own = np.frombuffer(bytes(self.address), np.uint8)
-            going.refuse((sources == own).all(1), Reason.INNER_SOURCE)
-        if self.learning:
-            nobody = (sources[:, 0] & 1 != 0) | ~sources.any(1)
-            going.refuse(nobody, Reason.INNER_SOURCE)
+
+def _numbers(name: str, value: Any, count: int, most: int) -> Array:
+    """uint32[n]: a column of numbers. FieldError for others."""
+    numbers = column(value, count, np.uint32, name)
+    if count and int(numbers.max()) > most:
+        raise FieldError(f"{name} is 0 to {most}, not {int(numbers.max())}", field=name)
+    return numbers

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from encap.errors import TunnelError
 
-__all__ = ["Word", "Words", "flag", "number", "read", "text", "word_or_number"]
+__all__ = [
+    "Word", "Words", "flag", "number", "passed", "read", "refused", "text", "word_or_number",
+]  # fmt: skip
 
 
 class Word(NamedTuple):
@@ -44,6 +46,20 @@ def word_or_number(argument: str, **words: object) -> Word:
     return Word(argument, 1, lambda value: words[value] if value in words else int(value, 0))
 
 
+def passed(follow: int = 0) -> Word:
+    """A word that changes nothing in a packet."""
+    return Word("", follow, lambda *_: None)
+
+
+def refused(reason: str) -> Word:
+    """A word whose meaning is known, and cannot be given."""
+
+    def refuse() -> None:
+        raise TunnelError(reason)
+
+    return Word("", 0, refuse)
+
+
 def read(words: Iterator[str], known: Words, what: str) -> dict[str, Any]:
     """Arguments from words. TunnelError for one that is not known, or a value that is none."""
     found: dict[str, Any] = {}
@@ -58,4 +74,5 @@ def read(words: Iterator[str], known: Words, what: str) -> dict[str, Any]:
             found[argument] = value(*values)
         except ValueError as error:
             raise TunnelError(f"{what}: {word} cannot be {' '.join(values)!r}") from error
+    found.pop("", None)
     return found

@@ -1,0 +1,137 @@
+"""What a VXLAN device takes of what arrives, in the order in which the kernel looks at it.
+
+Source: Linux, vxlan_rcv, vxlan_set_mac and vxlan_snoop; RFC 7348 sections 5 and 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from encap.headers.gpe import I_FLAG as GPE_I
+from encap.headers.gpe import O_FLAG, P_FLAG
+from encap.headers.vxlan import G_FLAG, I_FLAG
+from encap.tunnels.forwarding import GROUP, same
+from encap.tunnels.frames import (
+    TAGS,
+    check_ethernet,
+    check_inner,
+    check_own,
+    check_packet,
+    refuse_rows,
+)
+from encap.tunnels.iptunnel import number_or
+from encap.tunnels.reasons import Reason
+from encap.tunnels.remcsum import RCO, beyond
+
+if TYPE_CHECKING:
+    from encap.tunnels.receiving import Array, Receiving
+    from encap.tunnels.vxlan import VXLANTunnel
+
+__all__ = ["GBP_BITS", "GPE_FIELDS", "VXLAN_FIELDS", "check_gpe", "check_vxlan"]
+
+HEADER_LEN = 8
+GBP_BITS = 0x48FFFF
+"""Of the first reserved field, what a group policy has: D, A, and the group."""
+VXLAN_FIELDS = ("vxlan.flags", "vxlan.reserved1", "vxlan.vni", "vxlan.reserved2")
+GPE_FIELDS = (
+    "gpe.reserved0", "gpe.version", "gpe.flags", "gpe.reserved1", "gpe.next_protocol", "gpe.vni",
+    "gpe.reserved2",
+)  # fmt: skip
+IPV4, IPV6, FRAME = 1, 2, 3
+NEXT = (IPV4, IPV6, FRAME, 4, 5)
+"""Next protocols that there are: those, NSH and MPLS."""
+IP_LEN = {IPV4: 20, IPV6: 40}
+
+
+def check_vxlan(tunnel: VXLANTunnel, going: Receiving) -> None:
+    """Refuses what the device does not take, and learns from the rest."""
+    columns, header = going.columns, going.inner
+    going.refuse(going.said - header < HEADER_LEN, Reason.TOO_SHORT)
+    flags, reserved1, reserved2 = (
+        columns[f"vxlan.{name}"] for name in ("flags", "reserved1", "reserved2")
+    )
+    going.refuse(flags & I_FLAG == 0, Reason.RESERVED_BITS)
+    if not tunnel.external:
+        going.refuse(columns["vxlan.vni"] != np.uint32(number_or(tunnel.id, 0)), Reason.NO_TUNNEL)
+    going.inner = header + HEADER_LEN
+    check_ethernet(going)
+    allowed, used = I_FLAG, 0
+    if tunnel.remcsumrx:
+        going.refuse(beyond(reserved1, reserved2, going.said - going.inner), Reason.TOO_SHORT)
+        used |= RCO
+        reserved2 = reserved2 & 0
+    if tunnel.gbp:
+        allowed, used = allowed | G_FLAG, used | GBP_BITS
+    if tunnel.profile == "linux":
+        wrong = (reserved1 & np.uint32(0xFFFFFF ^ used) != 0) | (reserved2 != 0)
+        going.refuse(wrong | (flags & ~np.uint8(allowed) != 0), Reason.RESERVED_BITS)
+    _check_sources(tunnel, going)
+    check_inner(going)
+    if tunnel.profile == "rfc":
+        _check_tags(going)
+
+
+def _check_sources(tunnel: VXLANTunnel, going: Receiving) -> None:
+    """Where learning is on, nobody has a group's address or 0, and some addresses never move."""
+    if tunnel.address is None and not tunnel.learns:
+        return
+    rows, macs = check_own(going, tunnel.address)
+    if not tunnel.learns:
+        return
+    nobody = (macs & np.uint64(GROUP) != 0) | (macs == 0)
+    sources: Array = going.columns[f"{going.family}.src"][rows]
+    fixed = tunnel._destinations()
+    if len(fixed.macs):
+        entry = fixed.find(macs)
+        held = np.flatnonzero((entry >= 0) & ~nobody)
+        if len(held):
+            at = fixed.end[entry[held]] - 1
+            nobody[held] = ~(same(fixed.dst[at], sources[held]) & fixed.known[at])
+    if nobody.any():
+        refuse_rows(going, rows[nobody], Reason.INNER_SOURCE)
+    free = ~nobody if not len(fixed.macs) else ~nobody & (entry < 0)
+    if not free.all():
+        rows, macs, sources = rows[free], macs[free], sources[free]
+    most = number_or(tunnel.maxaddress, 0)
+    tunnel.state.learned.learn(
+        macs,
+        sources,
+        going.packets.times[rows],
+        tunnel._ageing,
+        max(most - len(fixed.macs), 0) if most else None,
+    )
+
+
+def _check_tags(going: Receiving) -> None:
+    """Frames with a VLAN tag belong to nobody.  Source: RFC 7348 section 6.1."""
+    rows = going.rows(going.end - going.inner >= 14)
+    tagged = np.isin(going.numbers(rows, going.inner[rows] + 12), TAGS)
+    if tagged.any():
+        refuse_rows(going, rows[tagged], Reason.INNER_PROTOCOL)
+
+
+def check_gpe(tunnel: VXLANTunnel, going: Receiving) -> None:
+    """Refuses what a device that carries more than frames does not take.
+
+    Source: Linux, vxlan_parse_gpe_proto; draft-ietf-nvo3-vxlan-gpe-13 section 3.
+    """
+    header = going.inner
+    going.refuse(going.said - header < HEADER_LEN, Reason.TOO_SHORT)
+    reserved0, version, flags, reserved1, following, vni, reserved2 = (
+        going.columns[name] for name in GPE_FIELDS
+    )
+    going.refuse(flags & GPE_I == 0, Reason.RESERVED_BITS)
+    if not tunnel.external:
+        going.refuse(vni != np.uint32(number_or(tunnel.id, 0)), Reason.NO_TUNNEL)
+    going.refuse(flags & P_FLAG == 0, Reason.INNER_PROTOCOL)
+    going.refuse(version != 0, Reason.VERSION)
+    going.refuse(flags & O_FLAG != 0, Reason.RESERVED_BITS)
+    going.refuse(~np.isin(following, NEXT), Reason.INNER_PROTOCOL)
+    if tunnel.profile == "linux":
+        wrong = (reserved0 != 0) | (reserved1 != 0) | (reserved2 != 0)
+        going.refuse(wrong | (flags & ~np.uint8(GPE_I | P_FLAG) != 0), Reason.RESERVED_BITS)
+    going.inner = header + HEADER_LEN
+    check_packet(going, IP_LEN, following)
+    going.linktypes = np.where(following == FRAME, np.uint16(1), np.uint16(101))
