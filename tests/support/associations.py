@@ -33,7 +33,8 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 }
 """By a name of ours; keys of all lengths, check values of all lengths."""
 ICV_LENS = {
-    "gcm": 16, "gcm-256": 16, "gcm-192-96": 12, "gcm-256-64": 8, "ccm": 16, "ccm-256-96": 12, "ccm-64": 8,
+    "gcm": 16, "gcm-256": 16, "gcm-192-96": 12, "gcm-256-64": 8, "ccm": 16, "ccm-256-96": 12,
+    "ccm-64": 8,
     "gmac": 16, "chacha": 16, "cbc-sha1": 12, "cbc-sha256": 12, "cbc-sha256-128": 16,
     "cbc-sha384": 24, "cbc-sha512": 32, "cbc": 0, "null-sha256": 12,
 }  # fmt: skip

@@ -84,6 +84,8 @@ class VTITunnel(Tunnel):
             put(self, "policies", tuple(sorted(self.policies, key=lambda one: one.priority)))
         if len({one.src.version for one in self.sending + self.receiving}) > 1:
             raise TunnelError("the device's associations are of different IP versions")
+        if len(self._ports()) > 1:
+            raise TunnelError("the device's associations come to different UDP ports")
 
     # --- what belongs to the device
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from encap.arrays import column
 from encap.errors import FieldError
 from encap.fields import Header
 from encap.packet import Packet
@@ -73,12 +74,12 @@ def _column(name: str, value: Any, count: int) -> Array:
     """What a kernel would draw, one a packet."""
     if name not in DRAWN:
         raise FieldError(f"columns of ESP are {', '.join(DRAWN)}, not {name!r}", field=name)
-    array = np.asarray(value)
     if name == "esp.iv":
+        array = np.asarray(value)
         if array.dtype != np.uint8 or array.ndim != 2 or len(array) != count:
             raise FieldError(f"esp.iv is uint8[{count}, w], not {array.dtype}", field=name)
         return array
-    return np.broadcast_to(array, (count,)).astype(np.uint16 if name == "ipv4.id" else np.uint32)
+    return column(value, count, np.uint16 if name == "ipv4.id" else np.uint32, name)
 
 
 def _choose(tunnel: VTITunnel, packets: Packets, reasons: Reasons) -> npt.NDArray[np.int64]:
