@@ -148,7 +148,7 @@ class GREDevice(Tunnel):
     # --- packets in
 
     def _check(self, going: Receiving) -> None:
-        headers = read(going)
+        headers = read(going, linux=self.profile == "linux")
         going.header = headers
         sixth = going.family == "ipv6"
         begin = going.upper + headers.length

@@ -23,6 +23,8 @@ GRE = 47
 C, R, K, S = 0x8000, 0x4000, 0x2000, 0x1000
 VERSION, ROUND = 0x0007, 0x0078
 """The version, and the bits in front of it that Linux takes for a part of it over IPv4."""
+BEYOND = 0x0C00
+"""Bits that make a header one of RFC 1701, besides R: RFC 2784 section 2.3."""
 IPV4, IPV6, TEB = 0x0800, 0x86DD, 0x6558
 ERSPAN = (ERSPAN_II, ERSPAN_III)
 LEAST = {"ipv4": 12, "ipv6": 4}
@@ -55,14 +57,15 @@ def has(flags: Array, bit: int) -> Bools:
     return found
 
 
-def read(going: Receiving) -> GREHeaders:
+def read(going: Receiving, *, linux: bool) -> GREHeaders:
     """The GRE headers of packets, of which those that are wrong are refused."""
     going.refuse(going.protocol != GRE, Reason.OTHER_PROTOCOL)
     room = going.said - going.upper
-    going.refuse(room < LEAST[going.family], Reason.TOO_SHORT)
+    going.refuse(room < (LEAST[going.family] if linux else 4), Reason.TOO_SHORT)
     flags, protocol, odd = _first_words(going)
     going.refuse(has(flags, VERSION), Reason.VERSION)
-    going.refuse(has(flags, R | ROUND if going.family == "ipv4" else R), Reason.RESERVED_BITS)
+    strange = (ROUND if going.family == "ipv4" else 0) if linux else BEYOND
+    going.refuse(has(flags, R | strange), Reason.RESERVED_BITS)
     words = (flags >> 15) + (flags >> 13 & 1) + (flags >> 12 & 1)
     length = 4 + 4 * words.astype(np.int64)
     going.refuse(length > going.end - going.upper, Reason.TOO_SHORT)

@@ -1,4 +1,4 @@
-"""What tunnels directly over IPv6 share: hop limit, class, flow label, encapsulation limit.
+"""What GRE devices over IPv6 share: hop limit, class, flow label, encapsulation limit.
 
 The hosts of the underlay are told how often a packet may yet be put into a tunnel, by an option
 in front of what is carried. Source: RFC 2473 sections 4.1.1 and 6; Linux, ip6_tnl_xmit.
@@ -40,7 +40,7 @@ class OverIPv6(Tunnel):
     """A tunnel device directly over IPv6.
 
     ttl, hoplimit: one option with two names; None is 64, 0 inherits the inner one.
-    tos, tclass: the same.
+    tos, tclass: the same. ECN is inherited with it, or not at all.
     flowlabel: of the outer header, or "inherit"; where it is 0, each flow has a label of its own.
     encaplimit: how many tunnels a packet may yet be put into, or "none" to say nothing of it.
     """
@@ -78,6 +78,8 @@ class OverIPv6(Tunnel):
         options = outer_options(self)
         if self.ttl == 0:
             options["ttl"] = "inherit"
+        if self.profile == "linux":
+            del options["ecn"]
         return options
 
     def _wrapping(self, *headers: Header, protocol: int | None = None) -> Wrapping:

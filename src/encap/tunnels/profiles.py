@@ -77,6 +77,31 @@ DIFFERENCES = {
             "Linux, __ipgre_rcv; RFC 2784 section 2.2",
         ),
         Difference(
+            "gre_flags",
+            "over IPv4, bits 9 to 12 drop the packet, those that nobody has a use for are ignored",
+            "bits 4 and 5 drop the packet, bits 6 to 12 are ignored",
+            "Linux, gre_rcv of net/ipv4/gre_demux.c; RFC 2784 section 2.3",
+        ),
+        Difference(
+            "gre_least",
+            "over IPv4, fewer than 12 octets drop the packet, whatever its header says",
+            "a packet has to have the header that its flags announce",
+            "Linux, gre_rcv of net/ipv4/gre_demux.c; RFC 2784 section 2",
+        ),
+        Difference(
+            "gre_sequence",
+            "behind the last sequence number there is any one is taken",
+            "behind the last sequence number only those that follow it are taken",
+            "Linux, ip_tunnel_rcv and __ip6_tnl_rcv; RFC 2890 section 2.2",
+        ),
+        Difference(
+            "ip6gre_ecn",
+            "GRE over IPv6 writes its own traffic class: ECN stays inside, and is copied with it"
+            " where that is inherited",
+            "the outer ECN bits are those of the inner packet",
+            "Linux, prepare_ip6gre_xmit_ipv4 of net/ipv6/ip6_gre.c; RFC 6040 section 4.1",
+        ),
+        Difference(
             "geneve_critical",
             "the C bit drops the packet unless the device is external; options are not read",
             "a critical option that is not known drops the packet, whatever the C bit says",
