@@ -5,17 +5,26 @@ Source: RFC 2784, RFC 2890, RFC 7676; Linux, net/ipv4/ip_gre.c and net/ipv6/ip6_
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from encap.errors import TunnelError
 from encap.tunnels.gredevice import GRE_FIELDS, GRE_WORDS, GREDevice
+from encap.tunnels.inside import Inside
 from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4
 from encap.tunnels.options import frozen
 from encap.tunnels.over_ipv6 import IPV6_WORDS, OverIPv6
 from encap.tunnels.words import Words, flag
 
+if TYPE_CHECKING:
+    from encap.packets import Packets
+    from encap.tunnels.departing import Wrapping
+
 __all__ = ["GRETAPTunnel", "GRETunnel", "IP6GRETAPTunnel", "IP6GRETunnel"]
 
+DF = 2
+"""The bit of the flags of IPv4."""
 IGNORE_DF: Words = {
     "ignore-df": flag("ignore_df"), "noignore-df": flag("ignore_df", value=False),
 }  # fmt: skip
@@ -40,9 +49,17 @@ class _GREOverIPv4(OverIPv4, GREDevice):
 
     def _outer(self) -> dict[str, Any]:
         options = super()._outer()
-        if self.ignore_df:
+        if not self.pmtudisc:
             options["df"] = "unset"
         return options
+
+    def _wrap(self, packets: Packets) -> Wrapping:
+        wrapping = super()._wrap(packets)
+        if not (self.pmtudisc or self.ignore_df):
+            inside = Inside.of(packets, np.arange(len(packets), dtype=np.int64))
+            kept = inside.ipv4 & inside.must_stay_whole
+            wrapping.columns["ipv4.flags"] = np.where(kept, DF, 0).astype(np.uint8)
+        return wrapping
 
 
 @frozen
