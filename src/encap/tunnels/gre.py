@@ -35,9 +35,11 @@ class _GREOverIPv4(OverIPv4, GREDevice):
     """A GRE device over IPv4.
 
     ignore_df: DF of inner packets is not looked at: it is never set outside.
+    nofrag: an external device sets DF, which it does not otherwise, whatever `pmtudisc` says.
     """
 
     ignore_df: bool = False
+    nofrag: bool = False
 
     WORDS: ClassVar[Words] = {**IPV4_WORDS, **GRE_WORDS, **IGNORE_DF}
     FIELDS: ClassVar[tuple[str, ...]] = (*GRE_FIELDS, "ipv4.src", "ipv4.dst")
@@ -49,13 +51,15 @@ class _GREOverIPv4(OverIPv4, GREDevice):
 
     def _outer(self) -> dict[str, Any]:
         options = super()._outer()
-        if not self.pmtudisc:
+        if self.external:
+            options["df"] = "set" if self.nofrag else "unset"
+        elif not self.pmtudisc:
             options["df"] = "unset"
         return options
 
     def _wrap(self, packets: Packets) -> Wrapping:
         wrapping = super()._wrap(packets)
-        if not (self.pmtudisc or self.ignore_df):
+        if not (self.pmtudisc or self.ignore_df or self.external):
             inside = Inside.of(packets, np.arange(len(packets), dtype=np.int64))
             kept = inside.ipv4 & inside.must_stay_whole
             wrapping.columns["ipv4.flags"] = np.where(kept, DF, 0).astype(np.uint8)
