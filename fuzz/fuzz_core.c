@@ -530,6 +530,10 @@ static void fuzz_options(input *in)
                   (uint64_t)found[row] + lengths[row] <=
                       (uint64_t)batch.starts[row] + batch.lengths[row]);
     }
+    uint64_t *numbers = keep(8 * batch.count);
+    encap_numbers(batch.data, batch.size, batch.starts, 0, batch.count, 1 + width % 8, numbers);
+    for (uint64_t row = 0; row < batch.count; row++)
+        HOLDS(width % 8 == 7 || numbers[row] < 1ull << 8 * (1 + width % 8));
     encap_copy_spans(batch.data, batch.size, found, lengths, 0, batch.count, width, out);
     encap_copy_spans(batch.data, batch.size, batch.starts, batch.lengths, 0, batch.count, width,
                      out);

@@ -478,6 +478,11 @@ void encap_find_options(const uint8_t *data, uint64_t size, const int64_t *start
                         const uint32_t *lengths, uint64_t begin, uint64_t end, uint32_t format,
                         uint32_t key, int64_t *found, uint32_t *found_lengths, uint8_t *present);
 
+/* out[i]: the `width` octets, 8 at the most, at starts[i] as a number in network order; 0 where
+ * they are not all there. */
+void encap_numbers(const uint8_t *data, uint64_t size, const int64_t *starts, uint64_t begin,
+                   uint64_t end, uint32_t width, uint64_t *out);
+
 /* out[i * width]: the first `width` octets of each span, zeros behind its end. */
 void encap_copy_spans(const uint8_t *data, uint64_t size, const int64_t *starts,
                       const uint32_t *lengths, uint64_t begin, uint64_t end, uint32_t width,

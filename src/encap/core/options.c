@@ -85,3 +85,35 @@ void encap_copy_spans(const uint8_t *data, uint64_t size, const int64_t *starts,
             memcpy(out + row * width, from, length);
     }
 }
+
+/* A loop of its own for each width: what is constant is loaded at once. */
+INLINE void numbers_of(const uint8_t *data, uint64_t size, const int64_t *starts, uint64_t begin,
+                       uint64_t end, uint32_t width, uint64_t *out)
+{
+    for (uint64_t row = begin; row < end; row++) {
+        const uint8_t *at = span(data, size, (uint64_t)starts[row], width);
+        uint64_t value = 0;
+        for (uint32_t i = 0; at && i < width; i++)
+            value = value << 8 | at[i];
+        out[row] = value;
+    }
+}
+
+void encap_numbers(const uint8_t *data, uint64_t size, const int64_t *starts, uint64_t begin,
+                   uint64_t end, uint32_t width, uint64_t *out)
+{
+    switch (width) {
+    case 2:
+        numbers_of(data, size, starts, begin, end, 2, out);
+        break;
+    case 4:
+        numbers_of(data, size, starts, begin, end, 4, out);
+        break;
+    case 6:
+        numbers_of(data, size, starts, begin, end, 6, out);
+        break;
+    default:
+        numbers_of(data, size, starts, begin, end, width < 8 ? width : 8, out);
+        break;
+    }
+}

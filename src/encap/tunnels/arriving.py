@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery", "Receiver", "deliver", "inner_packets"]
 
-PIECE = 1 << 14
-"""Rows at a time: what was read of them is still near when it is read again."""
+PIECE = 1 << 16
+"""Rows at a time, so that what is found out about them takes little memory."""
 
 
 class Marks(NamedTuple):

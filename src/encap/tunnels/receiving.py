@@ -14,7 +14,7 @@ from encap.layers import Layers, parse
 from encap.registry import DEFAULT
 from encap.tunnels.reasons import Reason
 from encap.tunnels.received import Family, Receiver, receive
-from encap.tunnels.sums import octet_sums
+from encap.tunnels.sums import numbers_at, octet_sums
 from encap.walk import OTHER, Status, path_name, port_rules
 
 if TYPE_CHECKING:
@@ -207,13 +207,10 @@ class Receiving:
         )
         return octet_sums(spans)
 
-    def numbers(self, rows: Int64s, offsets: Int64s, octets: int = 2) -> npt.NDArray[np.uint32]:
-        """uint32[m]: numbers in network order, read from some rows where they are whole there.
+    def numbers(self, rows: Int64s, offsets: Int64s, octets: int = 2) -> Array:
+        """uint32[m], or for more than 4 octets uint64[m]: numbers in network order of some rows.
 
         offsets: of those rows; the caller knows that they lie in front of the row's end.
         """
-        at = self.packets.starts[rows] + offsets
-        value = np.zeros(len(rows), np.uint32)
-        for octet in range(octets):
-            value = value << 8 | self.packets.data[at + octet]
-        return value
+        value = numbers_at(self.packets.data, self.packets.starts[rows] + offsets, octets)
+        return value if octets > 4 else value.astype(np.uint32)

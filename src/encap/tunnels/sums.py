@@ -1,4 +1,4 @@
-"""Ones' complement sums of many spans at once.  Source: RFC 1071."""
+"""Numbers out of many packets at once, and sums.  Source of the latter: RFC 1071."""
 
 from __future__ import annotations
 
@@ -12,9 +12,25 @@ from encap._lib import Batch, lib, pointer
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["fold", "octet_sums", "words"]
+__all__ = ["fold", "numbers_at", "octet_sums", "words"]
 
 Uint32s = npt.NDArray[np.uint32]
+
+
+def numbers_at(
+    octets: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], width: int
+) -> npt.NDArray[np.uint64]:
+    """uint64[n]: numbers of `width` octets, 8 at the most, in network order.
+
+    octets: uint8[m].  at: int64[n], where in them; what lies outside gives 0.
+    """
+    found = np.empty(len(at), np.uint64)
+    if len(at):
+        lib.encap_numbers(
+            pointer(octets, "uint8_t"), octets.size, pointer(np.ascontiguousarray(at), "int64_t"),
+            0, len(at), width, pointer(found, "uint64_t", writable=True),
+        )  # fmt: skip
+    return found
 
 
 def octet_sums(spans: Packets) -> Uint32s:
