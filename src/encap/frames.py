@@ -150,7 +150,7 @@ class Frames:
         times: int64[m], those of the rows where None.
         """
         if times is None:
-            times = self.times if rows is None else self.times[rows]
+            times = self.times if rows is None else _taken(self.times, rows)
         return self._make(
             data,
             starts,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def send(
         wrapping.select(rows)
     run = Run.of(
         chosen,
-        [Packet(*link, *headers) for headers in wrapping.templates],
+        [_template((*link, *headers)) for headers in wrapping.templates],
         wrapping.columns,
         which=wrapping.which,
         errors="skip",
@@ -112,8 +113,11 @@ def send(
             met = np.flatnonzero(run.problems == problem)
             reasons[met if rows is None else rows[met]] = reason
     sent = _in_pieces(tunnel, made, link)
-    origin = sent.rows if sent is made else made.rows[sent.rows]
-    origin = origin if rows is None else rows[origin]
+    if sent is made and wrapping.rows is None and len(sent) == len(packets):
+        origin = None
+    else:
+        origin = sent.rows if sent is made else made.rows[sent.rows]
+        origin = origin if rows is None else rows[origin]
     if wrapping.rows is not None:
         origin, reasons = wrapping.rows[origin], _of_batch(reasons, wrapping.rows, len(batch))
     sent = batch._derived(
@@ -148,6 +152,12 @@ def _of_batch(
     found[rows] = reasons
     found[rows[reasons == 0]] = Reason.ACCEPTED
     return found
+
+
+@lru_cache(maxsize=256)
+def _template(headers: tuple[Header, ...]) -> Packet:
+    """Headers as a template: the same ones come again with each call."""
+    return Packet(*headers)
 
 
 def _length(headers: tuple[Header, ...]) -> int:

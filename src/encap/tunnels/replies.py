@@ -7,6 +7,7 @@ to 1,280.  Source: RFC 792, RFC 1812 section 4.3.2.3, RFC 4443 sections 2.4, 3.1
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,6 +54,7 @@ TOO_BIG = Error((UNREACHABLE, FRAGMENTATION_NEEDED), (2, 0))
 """It does not fit, and must not be fragmented."""
 
 
+@lru_cache
 def no_replies() -> Packets:
     """An empty batch."""
     return Packets.from_frames([])

@@ -12,6 +12,9 @@ from encap.tunnels.forwarding import Learned
 
 __all__ = ["State"]
 
+_NUMBERS = np.arange(1 << 16, dtype=np.uint16)
+"""All that an IPv4 id can be; sums of them wrap, as ids do."""
+
 
 @dataclass(slots=True)
 class State:
@@ -32,4 +35,6 @@ class State:
     def take_ids(self, count: int) -> npt.NDArray[np.uint16]:
         """uint16[count]: the next IPv4 ids, one after the other."""
         first, self.next_id = self.next_id, (self.next_id + count) & 0xFFFF
-        return (first + np.arange(count)).astype(np.uint16)
+        if count <= len(_NUMBERS):
+            return _NUMBERS[:count] + np.uint16(first)
+        return np.resize(_NUMBERS, count) + np.uint16(first)
