@@ -7,6 +7,7 @@ what a kernel draws at random: source ports, IPv4 ids, flow labels, timestamps.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import golden
 import hosts
@@ -17,17 +18,16 @@ import encap
 from encap import Ethernet
 from encap.tunnels import Reason
 
-NOT_YET = re.compile(
-    r"sit|isatap|ip6ip|ip4ip|ip6tnl|vti|esp|xfrm|fou|gue|ipip_external|gre_external"
-)
+NOT_YET = re.compile(r"vti|esp|xfrm|fou|gue|ipip_external|gre_external")
 """Words in the names of scenarios whose devices there are none of yet."""
 OFFLOADED = ["dirty_vxlan", "vxlan_remcsum"]
 """Captured with checksums that a network card was to fill in."""
 SCENARIOS = [name for name in golden.TUNNELS if not NOT_YET.search(name)] + OFFLOADED
 INJECTED = [
     name for name in hosts.VERDICTS
-    if not NOT_YET.search(name) and name not in ("malformed_6to4", "malformed_vlan")
+    if not NOT_YET.search(name) and name != "malformed_vlan"
 ]  # fmt: skip
+PATH_MTU = 1400
 SILENT = {"rx_packets", "rx_bytes", "Ip:ReasmReqds", "Ip6ReasmReqds", "Ip:ReasmOKs", "Ip6ReasmOKs"}
 """Counters that say nothing about a refusal."""
 
@@ -78,6 +78,48 @@ def test_what_a_tunnel_delivers_is_what_the_kernel_delivered(name: str, host: st
         got = hosts.tunnel(name, host, way.device).decap(way.wire)
         assert list(got.packets) == list(way.inner)
         assert not got.reasons[got.reasons != Reason.HELD].any()
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name.startswith("routed_")])
+def test_what_does_not_fit_the_path_is_refused_and_answered_as_by_the_kernel(name: str) -> None:
+    """Behind A is a router whose next link takes 1,400 octets; C, behind it, is told so.
+
+    Until the router says so itself, packets go with more; the rest of them is looked at here.
+    """
+    made = hosts.tunnel(name, "A")
+    below = replace(made.underlay, mtu=PATH_MTU)
+    # C is told by the address that A has on the way there.
+    made = replace(made, addresses=("10.10.0.1", "fd10::1"), underlay=below)
+    inner = golden.half(name, "inner_tx", "o")
+    wire = golden.half(name, "outer", "o")
+    wire = wire[~np.isin(wire.columns("path")["path"], list(hosts.OWN))]
+    sent = list(wire.decap())
+    kept = golden.without(list(inner), sent)
+    most = PATH_MTU - made.overhead
+    told = max(row for row, frame in enumerate(inner) if len(frame) > most and frame in sent)
+    later = [row for row, frame in enumerate(inner) if row > told or frame in kept]
+    got = made.encap(inner[later])
+    refused = [inner[later][int(row)] for row in np.flatnonzero(got.reasons)]
+    assert refused == kept
+    assert set(got.counts) <= {Reason.ACCEPTED, Reason.TOO_BIG}
+    heard = encap.read(golden.FOLDER / name / "c_eth0.pcap.gz")
+    assert [_without_drawn(frame)[14:] for frame in _framed(got.replies)] == [
+        _without_drawn(frame)[14:] for frame in heard if _room(frame) == most
+    ]
+
+
+def _framed(packets: encap.Packets) -> encap.Packets:
+    """Raw IP behind an Ethernet header."""
+    return packets.encap(encap.Packet(Ethernet(src=0, dst=0)))
+
+
+def _room(frame: bytes) -> int | None:
+    """What an ICMP error of either version says that would have fit."""
+    if frame[12:14] == b"\x08\0" and frame[23] == 1 and frame[34:36] == b"\x03\x04":
+        return int.from_bytes(frame[40:42], "big")
+    if frame[12:14] == b"\x86\xdd" and frame[20] == 58 and frame[54] == 2:
+        return int.from_bytes(frame[58:62], "big")
+    return None
 
 
 @pytest.mark.parametrize("name", INJECTED)

@@ -106,9 +106,12 @@ def _deliver_piece(
         replies += going.replies
 
 
-def inner_packets(going: Receiving, rows: Int64s) -> Delivery:
-    """What is left of the packets that are still going, with the ECN bits that they get."""
-    marks = _congestion(going)
+def inner_packets(going: Receiving, rows: Int64s, *, dscp: bool = False) -> Delivery:
+    """What is left of the packets that are still going, with the ECN bits that they get.
+
+    dscp: they get the outer DSCP too.
+    """
+    marks = _congestion(going, dscp)
     packets, starts, linktypes = going.packets, going.packets.starts, going.linktypes
     inner, end, said, times = going.inner, going.end, going.said, going.packets.times
     if going.reasons.any():
@@ -134,16 +137,16 @@ def inner_packets(going: Receiving, rows: Int64s) -> Delivery:
     return Delivery(rows, made, marks)
 
 
-def _congestion(going: Receiving) -> Marks | None:
+def _congestion(going: Receiving, dscp: bool) -> Marks | None:
     """Refuses what met congestion and cannot say so; gives what is to be written, by row.
 
     Source: RFC 6040 section 4.2; Linux, INET_ECN_decapsulate.
     """
     outside = going.tos & np.uint8(3)
     # Without a mark outside nothing is to be done, whatever is inside.
-    if not outside.any():
+    if not (dscp or outside.any()):
         return None
-    rows, packets = going.rows(outside != 0), going.packets
+    rows, packets = going.rows(dscp or outside != 0), going.packets
     begin = going.inner[rows]
     span = packets._make(
         packets.data,
@@ -164,7 +167,8 @@ def _congestion(going: Receiving) -> Marks | None:
         lost = np.zeros(len(going), np.bool_)
         lost[mine[dropped]] = True
         going.refuse(lost, Reason.ECN)
-    changed = np.flatnonzero(~dropped & (new != old & 3))
+    kept = (going.tos[mine] if dscp else old) & np.uint8(0xFC)
+    changed = np.flatnonzero(~dropped & (kept | new & 3 != old))
     if not len(changed):
         return None
     places = mine[changed]
@@ -172,7 +176,7 @@ def _congestion(going: Receiving) -> Marks | None:
         places,
         inside.ip[changed] - packets.starts[places] - going.inner[places],
         inside.ipv4[changed],
-        old[changed] & np.uint8(0xFC) | new[changed],
+        kept[changed] | new[changed],
     )
 
 

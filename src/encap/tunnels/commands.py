@@ -11,7 +11,9 @@ from encap.tunnels.erspan import ERSPANTunnel
 from encap.tunnels.geneve import GeneveTunnel
 from encap.tunnels.gre import GRETAPTunnel, GRETunnel, IP6GRETAPTunnel, IP6GRETunnel
 from encap.tunnels.host import Device, Host
+from encap.tunnels.ip6tnl import IP6Tunnel
 from encap.tunnels.ipip import IPIPTunnel
+from encap.tunnels.sit import SITTunnel
 from encap.tunnels.tunnel import Tunnel
 from encap.tunnels.underlay import Underlay
 from encap.tunnels.vti import VTITunnel
@@ -21,8 +23,8 @@ from encap.tunnels.words import read
 __all__ = ["from_commands"]
 
 CLASSES: tuple[type[Tunnel], ...] = (
-    ERSPANTunnel, GRETAPTunnel, GRETunnel, GeneveTunnel, IP6GRETAPTunnel, IP6GRETunnel, IPIPTunnel,
-    VTITunnel, VXLANTunnel,
+    ERSPANTunnel, GRETAPTunnel, GRETunnel, GeneveTunnel, IP6GRETAPTunnel, IP6GRETunnel, IP6Tunnel,
+    IPIPTunnel, SITTunnel, VTITunnel, VXLANTunnel,
 )  # fmt: skip
 KINDS = {kind: one for one in CLASSES for kind in one.KINDS}
 """What `type` and `mode` call each kind of tunnel."""

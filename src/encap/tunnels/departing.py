@@ -15,13 +15,13 @@ from encap.encapsulate import Run
 from encap.errors import FieldError
 from encap.fields import Header
 from encap.packet import Packet
+from encap.packets import Packets
 from encap.tunnels.inside import Inside
 from encap.tunnels.reasons import Reason
 from encap.tunnels.replies import no_replies
 from encap.tunnels.result import Result
 
 if TYPE_CHECKING:
-    from encap.packets import Packets
     from encap.tunnels.tunnel import Tunnel
 
 __all__ = ["Wrapping", "send"]
@@ -46,6 +46,9 @@ class Wrapping:
         rows. None where each goes out once. All the rest here is of these rows.
     heeds_df: an inner packet that must not be fragmented is not sent in fragments outside either.
     whole: no packet is sent in fragments.
+    always: octets of an IPv6 packet that goes through whatever the MTU, in fragments if need be.
+    fragments_outside: over IPv6 too, what may be fragmented goes in fragments.
+    replies: what senders are told about packets that have a reason already.
     """
 
     templates: list[tuple[Header, ...]]
@@ -57,6 +60,19 @@ class Wrapping:
     rows: npt.NDArray[np.int64] | None = None
     heeds_df: bool = True
     whole: bool = False
+    always: int = 0
+    fragments_outside: bool = False
+    replies: list[Packets] = field(default_factory=list)
+
+    def refuse(
+        self, rows: npt.NDArray[np.int64], reason: Reason, count: int
+    ) -> npt.NDArray[np.int64]:
+        """Refuses rows of `count` packets; gives those of them that had no reason before."""
+        if self.reasons is None:
+            self.reasons = np.zeros(count, np.uint8)
+        rows = rows[self.reasons[rows] == 0]
+        self.reasons[rows] = reason
+        return rows
 
     def select(self, rows: npt.NDArray[np.int64]) -> None:
         """Keeps these packets alone."""
@@ -92,7 +108,7 @@ def send(
     if tunnel.family == "ipv4" and "ipv4.id" not in wrapping.columns:
         wrapping.options["ip_id"] = tunnel.state.take_ids(len(packets))
     reasons = np.zeros(len(packets), np.uint8) if wrapping.reasons is None else wrapping.reasons
-    replies = _refuse_too_big(tunnel, packets, wrapping, reasons)
+    replies = [*wrapping.replies, _refuse_too_big(tunnel, packets, wrapping, reasons)]
     chosen, rows = packets, None
     if reasons.any():
         rows = np.flatnonzero(reasons == 0)
@@ -128,7 +144,7 @@ def send(
         wire_lengths=sent.wire_lengths,
         linktypes=sent.linktypes,
     )
-    return Result(sent, reasons, replies)
+    return Result(sent, reasons, Packets.concat(replies))
 
 
 def _whole(name: str, value: Any, count: int) -> Any:
@@ -185,15 +201,17 @@ def _refuse_too_big(
     if not len(rows):
         return no_replies()
     inside, room = Inside.of(packets, rows), room[rows]
-    whole = np.full(
-        len(rows),
-        tunnel.family == "ipv6" or wrapping.options.get("df") == "set" or wrapping.whole,
-    )
+    room = np.where(inside.ipv6, np.maximum(room, wrapping.always), room)
+    sixth = tunnel.family == "ipv6" and not wrapping.fragments_outside
+    whole = np.full(len(rows), sixth or wrapping.options.get("df") == "set" or wrapping.whole)
     if wrapping.heeds_df or wrapping.options.get("df") == "inherit":
         whole |= inside.must_stay_whole
     whole |= tunnel._insists(packets, inside, room)
+    whole &= packets.wire_lengths[rows] > room
     reasons[rows[whole]] = Reason.TOO_BIG
-    return tunnel._too_big(packets, inside.chosen(whole), room[whole])
+    # What might have been fragmented is refused in silence, but by tunnels over IPv6.
+    told = whole if sixth else whole & inside.must_stay_whole
+    return tunnel._too_big(packets, inside.chosen(told), room[told])
 
 
 def _room(tunnel: Tunnel, wrapping: Wrapping, count: int) -> npt.NDArray[np.int64]:

@@ -24,7 +24,8 @@ class Device:
 
     kind: what `type` or `mode` calls it.  words: its options.  address: its MAC address.
     addresses: with the prefix that is on the link.
-    more: words of other commands about it, by command: `neigh`, `tunnel_key`, `6rd`, `prl`, `fdb`.
+    more: words of other commands about it, by command: `neigh`, `tunnel_key`, `6rd`, `prl`, `fdb`;
+        `mode`, where `ip tunnel` made it.
     """
 
     name: str
@@ -127,6 +128,7 @@ def _add_tunnel(host: Host, words: list[str]) -> None:
     at = rest.index("mode")
     device = host.device(name)
     device.kind, device.words = rest[at + 1], rest[:at] + rest[at + 2 :]
+    device.more["mode"] = [[device.kind]]
 
 
 def _add_address(host: Host, words: list[str]) -> None:
@@ -136,12 +138,17 @@ def _add_address(host: Host, words: list[str]) -> None:
 
 
 def _add_route(host: Host, words: list[str]) -> None:
-    """From `ip route add PREFIX encap ip OPTIONS dev NAME`: what an external device is to write."""
+    """From `ip route add PREFIX encap ip OPTIONS dev NAME`: what an external device is to write.
+
+    Routes with a gateway are kept for devices that ask for the next hop.
+    """
     if "encap" in words:
         at, end = words.index("encap"), words.index("dev") if "dev" in words else len(words)
         if words[at + 1 : at + 2] == ["ip"] or words[at + 1 : at + 2] == ["ip6"]:
             stop = end if end > at else len(words)
             _named(host, words).more.setdefault("tunnel_key", []).append(words[at + 2 : stop])
+    elif "via" in words:
+        host.more.setdefault("route", []).append(words)
 
 
 def _add_filter(host: Host, words: list[str]) -> None:

@@ -11,11 +11,12 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["Inside", "Octets"]
+__all__ = ["MPLS", "Inside", "Octets"]
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-ETHERNET, ETHERNET_LEN = 1, 14
+ETHERNET, ETHERNET_LEN, MPLS = 1, 14, 219
+"""Link types, of which the last begins with MPLS labels, and the length of an Ethernet header."""
 IPV4, IPV6 = 0x0800, 0x86DD
 IPV4_LEN, IPV6_LEN = 20, 40
 DF = 0x40
@@ -74,6 +75,7 @@ class Inside:
             none = np.zeros(len(rows), np.bool_)
             return cls(rows, ip, none, none, none)
         version = data[np.minimum(ip, last)] >> 4
+        version[packets.linktypes[rows] == MPLS] = 0
         type_at = np.clip(ip - 2, 0, max(last - 1, 0))
         ethertype = data[type_at].astype(np.uint16) << 8 | data[np.minimum(type_at + 1, last)]
         fourth, sixth = (

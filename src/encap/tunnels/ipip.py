@@ -1,51 +1,76 @@
-"""IP in IP over IPv4.  Source: RFC 2003, RFC 4213; Linux, net/ipv4/ipip.c."""
+"""IP in IP over IPv4.  Source: RFC 2003, RFC 4023; Linux, net/ipv4/ipip.c."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from encap.errors import TunnelError
-from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4, short
+from encap.tunnels.carried import IPIP, MPLS_IN_IP, carry, check_carried, protocols
+from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4, ip_header
+from encap.tunnels.nbma import aim_ipv4
 from encap.tunnels.options import frozen
 from encap.tunnels.reasons import Reason
+from encap.tunnels.routes import RoutesOption, routes_of
 from encap.tunnels.words import Words, text
 
 if TYPE_CHECKING:
     from encap.packets import Packets
     from encap.tunnels.departing import Wrapping
+    from encap.tunnels.host import Device, Host
     from encap.tunnels.receiving import Receiving
 
 __all__ = ["IPIPTunnel"]
 
-IPIP, MPLS = 4, 137
-IPV4_LEN = 20
+MODES = {
+    "ipip": (IPIP,), "ip4ip4": (IPIP,), "ipv4/ipv4": (IPIP,),
+    "mplsip": (MPLS_IN_IP,), "mpls/ipv4": (MPLS_IN_IP,),
+    "any": (IPIP, MPLS_IN_IP), "any/ipv4": (IPIP, MPLS_IN_IP),
+}  # fmt: skip
+"""What each mode carries, both ways."""
 
 
 @frozen
 class IPIPTunnel(OverIPv4):
-    """`ip link add type ipip`: IPv4 in IPv4.
+    """`ip link add type ipip`: IPv4, or MPLS, in IPv4.
 
-    mode: "ipip" carries IPv4, "mplsip" MPLS, "any" both. The kernel's receiver takes either in
-        any mode.
+    mode: "ipip" carries IPv4, "mplsip" MPLS (link type 219), "any" both. `ip link` makes "any"
+        where nothing is said, `ip tunnel add ... mode ipip` makes "ipip".
+    routes: gateways by destination; without `remote` packets go to them, or to where the inner
+        header says.
     """
 
-    mode: str = "ipip"
+    mode: str = "any"
+    routes: RoutesOption = RoutesOption()
 
-    KINDS: ClassVar = ("ipip",)
+    KINDS: ClassVar = ("ipip", "ip/ip")
     WORDS: ClassVar[Words] = {**IPV4_WORDS, "mode": text("mode")}
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.mode not in ("ipip", "mplsip", "any"):
-            raise TunnelError(f"mode is 'ipip', 'mplsip' or 'any', not {self.mode!r}")
+        if self.mode not in MODES:
+            raise TunnelError(f"mode is one of {', '.join(MODES)}, not {self.mode!r}")
+
+    @classmethod
+    def _of_device(cls, device: Device, host: Host, arguments: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {"routes": routes_of(device, host)}
+        if "mode" in device.more:  # made by `ip tunnel`
+            found["mode"] = "ipip"
+        return found
 
     def _wrap(self, packets: Packets) -> Wrapping:
-        return self._wrapping(protocol=IPIP)
+        wrapping = self._wrapping()
+        labels = (ip_header(self, protocol=MPLS_IN_IP),)
+        carried = protocols(packets)
+        carry(wrapping, carried, MODES[self.mode], labels)
+        return wrapping
+
+    def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
+        super()._settle(wrapping, packets)
+        if self.remote is None and "ipv4.dst" not in wrapping.columns:
+            aim_ipv4(self.routes, wrapping, packets, protocols(packets))
 
     def _check(self, going: Receiving) -> None:
-        going.refuse(~np.isin(going.protocol, (IPIP, MPLS)), Reason.OTHER_PROTOCOL)
+        check_carried(going, (IPIP, MPLS_IN_IP))
         self._check_ends(going)
-        least = np.where(going.protocol == IPIP, IPV4_LEN, 4)
-        going.refuse(short(going, least), Reason.TOO_SHORT)
+        for number in {IPIP, MPLS_IN_IP} - set(MODES[self.mode]):
+            going.refuse(going.protocol == number, Reason.INNER_PROTOCOL)

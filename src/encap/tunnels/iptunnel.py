@@ -12,16 +12,16 @@ from encap.tunnels.options import frozen
 from encap.tunnels.outer import is_address
 from encap.tunnels.reasons import Reason
 from encap.tunnels.tunnel import Tunnel
-from encap.tunnels.words import Words, flag, text, word_or_number
+from encap.tunnels.words import Words, flag, hexadecimal_or_word, text, word_or_number
 
 if TYPE_CHECKING:
     from encap.tunnels.receiving import Array, Bools, Family, Receiving
 
-__all__ = ["ADDRESSES", "IPV4_WORDS", "OverIPv4", "outer_options"]
+__all__ = ["ADDRESSES", "IPV4_WORDS", "OverIPv4", "check_ends", "ip_header", "outer_options"]
 
 ADDRESSES: Words = {"local": text("local", "any"), "remote": text("remote", "any")}
 TTL = word_or_number("ttl", inherit="inherit", auto=None)
-TOS = word_or_number("tos", inherit="inherit")
+TOS = hexadecimal_or_word("tos", inherit="inherit")
 IPV4_WORDS: Words = {
     **ADDRESSES, "ttl": TTL, "hoplimit": TTL, "hlim": TTL, "tos": TOS, "dsfield": TOS,
     "pmtudisc": flag("pmtudisc"), "nopmtudisc": flag("pmtudisc", value=False),
@@ -50,7 +50,7 @@ def ip_header(tunnel: Tunnel, **fields: Any) -> Header:
     source, target = (0 if one is None else int(one) for one in (local, tunnel.remote))
     if tunnel.family == "ipv4":
         return IPv4(src=source, dst=target, ttl=ttl or 64, tos=tos, **fields)
-    return IPv6(src=source, dst=target, hop_limit=ttl, traffic_class=tos, **fields)
+    return IPv6(src=source, dst=target, hop_limit=ttl or 64, traffic_class=tos, **fields)
 
 
 @frozen
@@ -81,10 +81,15 @@ class OverIPv4(Tunnel):
 
     def _check_ends(self, going: Receiving) -> None:
         """Refuses packets between other addresses."""
-        for column, mine in (("src", self.remote), ("dst", self.local)):
-            if mine is not None:
-                theirs = going.columns[f"{going.family}.{column}"]
-                going.refuse(~is_address(theirs, mine), Reason.NO_TUNNEL)
+        check_ends(self, going)
+
+
+def check_ends(tunnel: Tunnel, going: Receiving) -> None:
+    """Refuses packets between other addresses than a tunnel's."""
+    for column, mine in (("src", tunnel.remote), ("dst", tunnel.local)):
+        if mine is not None:
+            theirs = going.columns[f"{going.family}.{column}"]
+            going.refuse(~is_address(theirs, mine), Reason.NO_TUNNEL)
 
 
 def short(going: Receiving, least: Array | int) -> Bools:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Generic, TypeVar, dataclass_transform, overload
 
 from encap.addresses import MAC
 from encap.errors import TunnelError
 
 __all__ = [
-    "AddressOption", "IPAddress", "KeyOption", "MACOption", "NumberOption", "address", "frozen",
-    "mac",
+    "AddressOption", "IPAddress", "KeyOption", "MACOption", "NetworkOption", "NumberOption",
+    "address", "frozen", "mac",
 ]  # fmt: skip
 
 IPAddress = IPv4Address | IPv6Address
 _Value = TypeVar("_Value")
 _Given = TypeVar("_Given")
+_Network = TypeVar("_Network", IPv4Network, IPv6Network)
 
 
 _Class = TypeVar("_Class")
@@ -87,6 +88,19 @@ class KeyOption(_Option[int | None, int | str | None]):
 
     def __init__(self) -> None:
         super().__init__(_key)
+
+
+class NetworkOption(_Option[_Network, str | _Network]):
+    """A prefix of one IP version, with its length."""
+
+    def __init__(self, kind: Callable[[Any], _Network], default: str) -> None:
+        def read(name: str, value: Any) -> Any:
+            try:
+                return kind(value)
+            except (TypeError, ValueError) as error:
+                raise TunnelError(f"{name} is a prefix of {kind.__name__[:4]}: {error}") from error
+
+        super().__init__(read, default)
 
 
 def _key(name: str, value: object) -> int | None:

@@ -19,7 +19,7 @@ from encap.tunnels.inside import Inside
 from encap.tunnels.iptunnel import ADDRESSES, TOS, TTL, ip_header, number_or, outer_options
 from encap.tunnels.options import NumberOption, frozen
 from encap.tunnels.tunnel import Tunnel
-from encap.tunnels.words import Words, word_or_number
+from encap.tunnels.words import Words, hexadecimal_or_word, word_or_number
 
 if TYPE_CHECKING:
     from encap.packets import Packets
@@ -29,7 +29,7 @@ __all__ = ["IPV6_WORDS", "OverIPv6"]
 
 IPV6_WORDS: Words = {
     **ADDRESSES, "ttl": TTL, "hoplimit": TTL, "hlim": TTL, "tos": TOS, "dsfield": TOS,
-    "tclass": TOS, "tc": TOS, "flowlabel": word_or_number("flowlabel", inherit="inherit"),
+    "tclass": TOS, "tc": TOS, "flowlabel": hexadecimal_or_word("flowlabel", inherit="inherit"),
     "encaplimit": word_or_number("encaplimit", none="none"),
 }  # fmt: skip
 LABELS = 0xFFFFF

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +30,12 @@ if TYPE_CHECKING:
     from encap.tunnels.receiving import Receiving
     from encap.tunnels.tunnel import Tunnel
 
-__all__ = ["PORT", "TOO_BIG", "Error", "errors", "no_replies", "too_big", "unreachable"]
+__all__ = [
+    "HOST", "PORT", "TOO_BIG", "UNKNOWN_OPTION", "WRONG_FIELD", "Error", "answers", "errors",
+    "no_replies", "too_big", "unreachable",
+]  # fmt: skip
 
+Int64s: TypeAlias = npt.NDArray[np.int64]
 DUMMY = IPv4Address("192.0.0.8")
 """The source of an ICMP error of a host that has no IPv4 address.  Source: RFC 7600."""
 CONTROL = 0xC0
@@ -48,8 +52,14 @@ class Error(NamedTuple):
     ipv6: tuple[int, int]
 
 
+HOST = Error((UNREACHABLE, 1), (1, 3))
+"""The address cannot be reached."""
 PORT = Error((UNREACHABLE, 3), (1, 4))
 """Nothing listens there."""
+WRONG_FIELD = Error((12, 0), (4, 0))
+"""A header has something wrong in it; the second word says where."""
+UNKNOWN_OPTION = Error((12, 0), (4, 2))
+"""An option that must not be ignored is not known; the second word says where."""
 TOO_BIG = Error((UNREACHABLE, FRAGMENTATION_NEEDED), (2, 0))
 """It does not fit, and must not be fragmented."""
 
@@ -60,10 +70,24 @@ def no_replies() -> Packets:
     return Packets.from_frames([])
 
 
-def too_big(tunnel: Tunnel, packets: Packets, inside: Inside, mtu: int) -> Packets:
-    """Answers to inner packets of which `mtu` octets would have fit; Ethernet for frames."""
-    room = mtu - (14 if tunnel.frames else 0)
+def too_big(tunnel: Tunnel, packets: Packets, inside: Inside, mtu: int | Int64s) -> Packets:
+    """Answers to inner packets of which `mtu` octets would have fit; Ethernet for frames.
+
+    mtu: one for all, or int64[n], one for each packet of the batch.
+    """
+    return answers(tunnel, packets, inside, TOO_BIG, mtu - (14 if tunnel.frames else 0))
+
+
+def answers(
+    tunnel: Tunnel, packets: Packets, inside: Inside, error: Error, rest: int | Int64s = 0
+) -> Packets:
+    """What the device says to the senders of inner packets, IPv4 and IPv6.
+
+    rest: the second word of the ICMP header, one for all, or int64[n], one for each packet of the
+        batch.
+    """
     ours = (*tunnel.addresses, *((tunnel.local,) if tunnel.local is not None else ()))
+    rest = np.broadcast_to(np.asarray(rest, np.int64), (len(packets),))
     replies = []
     for version, where in ((4, inside.ipv4), (6, inside.ipv6)):
         chosen = inside.chosen(where)
@@ -71,7 +95,8 @@ def too_big(tunnel: Tunnel, packets: Packets, inside: Inside, mtu: int) -> Packe
         if version == 4:
             source = source or DUMMY
         if len(chosen.rows) and source is not None:
-            replies.append(errors(packets, chosen.rows, chosen.ip, TOO_BIG, source, rest=room))
+            told = rest[chosen.rows]
+            replies.append(errors(packets, chosen.rows, chosen.ip, error, source, rest=told))
     return Packets.concat(replies)
 
 
@@ -107,37 +132,43 @@ def unreachable(going: Receiving, rows: npt.NDArray[np.int64]) -> Packets:
 
 def errors(
     packets: Packets,
-    rows: npt.NDArray[np.int64],
-    ip: npt.NDArray[np.int64],
+    rows: Int64s,
+    ip: Int64s,
     error: Error,
     source: IPAddress | None,
     *,
     version: int = 4,
-    rest: int = 0,
-    end: npt.NDArray[np.int64] | None = None,
+    rest: int | Int64s = 0,
+    end: Int64s | None = None,
     columns: Mapping[str, Any] | None = None,
 ) -> Packets:
     """One answer for each of some packets, back to where it came from.
 
     rows: int64[m] of `packets`.  ip: int64[m], where in the octets their IP headers are, of the
     version of `source`.  source: None where each answer comes from where the packet was for, of
-    that `version`.  rest: the second word of the ICMP header.  end: int64[m], where in the octets
-    the packets end, if not with their frames.  columns: further fields of the answers.
-    Frames are answered by frames, with the MAC addresses exchanged.
+    that `version`.  rest: the second word of the ICMP header, one for all or for each.
+    end: int64[m], where in the octets the packets end, if not with their frames.
+    columns: further fields of the answers, one for each packet.
+    Frames are answered by frames, with the MAC addresses exchanged. What must not be answered is
+    not: see `answerable`.
     """
     version = version if source is None else source.version
     fourth, size = version == 4, 4 if version == 4 else 16
     if end is None:
         end = packets.starts[rows] + packets.lengths[rows]
+    due = np.flatnonzero(answerable(packets, ip, end, fourth))
+    rest = np.broadcast_to(np.asarray(rest, np.int64), (len(rows),))[due]
+    rows, ip, end = rows[due], ip[due], end[due]
     quoted = np.minimum(end - ip, _MOST[version] - (28 if fourth else 48))
     octets, at = packets.data, ip + (12 if fourth else 8)
     ends = octets[at[:, None] + np.arange(2 * size)]
     sender, target = ends[:, :size], ends[:, size:]
     if source is not None:
         target = np.broadcast_to(np.frombuffer(source.packed, np.uint8), target.shape)
-    kind, code = error.ipv4 if fourth else error.ipv6
-    head = bytes([kind, code, 0, 0]) + rest.to_bytes(4, "big")
-    messages = _messages(packets, rows, ip, quoted, head)
+    heads = np.zeros((len(rows), 8), np.uint8)
+    heads[:, :2] = error.ipv4 if fourth else error.ipv6
+    heads[:, 4:] = rest.astype(">u4").view(np.uint8).reshape(-1, 4)
+    messages = _messages(packets, rows, ip, quoted, heads)
     if fourth:
         network: Header = IPv4(src=0, dst=0, tos=CONTROL, protocol=1)
         initial = np.zeros(len(rows), np.uint32)
@@ -151,36 +182,67 @@ def errors(
         link.append(Ethernet(src=0, dst=0))
         macs = octets[packets.starts[rows][:, None] + np.arange(12)]
         fields |= {"eth.dst": macs[:, 6:], "eth.src": macs[:, :6]}
-    return messages.encap(Packet(*link, network), fields | dict(columns or {}))
+    return messages.encap(
+        Packet(*link, network),
+        fields | {name: value[due] for name, value in (columns or {}).items()},
+    )
+
+
+def answerable(packets: Packets, ip: Int64s, end: Int64s, fourth: bool) -> npt.NDArray[np.bool_]:
+    """bool[m]: packets that an ICMP error may answer, by where in the octets they begin and end.
+
+    Not: ICMP errors themselves, later fragments, and what comes from no single host.
+    Source: RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e).
+    """
+    octets, last = packets.data, max(packets.data.size - 1, 0)
+    if fourth:
+        upper = ip + (octets[ip] & 15).astype(np.int64) * 4
+        first, carried, mine = octets[ip + 12], octets[ip + 9], 1
+        host = (first != 0) & (first != 127) & (first < 224)
+        host &= (octets[ip + 6] & 0x1F == 0) & (octets[ip + 7] == 0)
+        kind = octets[np.minimum(upper, last)]
+        error = np.isin(kind, (3, 4, 5, 11, 12))
+    else:
+        upper = ip + 40
+        source = octets[(ip + 8)[:, None] + np.arange(16)]
+        carried, mine = octets[ip + 6], 58
+        host = (source[:, 0] != 0xFF) & source.any(1)
+        error = octets[np.minimum(upper, last)] < 128
+    found: npt.NDArray[np.bool_] = host & ~((carried == mine) & ((upper >= end) | error))
+    return found
 
 
 def _messages(
     packets: Packets,
-    rows: npt.NDArray[np.int64],
-    starts: npt.NDArray[np.int64],
-    lengths: npt.NDArray[np.int64],
-    head: bytes,
+    rows: Int64s,
+    starts: Int64s,
+    lengths: Int64s,
+    heads: npt.NDArray[np.uint8],
 ) -> Packets:
-    """A head, and behind it what is quoted of each packet, as raw octets of IP's payload."""
-    total = lengths + len(head)
+    """Heads, and behind each what is quoted of its packet, as raw octets of IP's payload.
+
+    heads: uint8[m, 8].
+    """
+    width = heads.shape[1]
+    total = lengths + width
     at = np.cumsum(total) - total
     data = np.empty(int(total.sum()), np.uint8)
     spans = _spans(packets, rows, packets.data, starts, lengths)
     if len(rows):
         source, room = Batch(spans), pointer(data, "uint8_t", writable=True)
-        targets = pointer(at + len(head), "int64_t")
+        targets = pointer(at + width, "int64_t")
         if lib.encap_compact(source.pointer, 0, len(rows), targets, room, data.size):
             raise AssertionError("what is quoted lies inside of its packet")
-        data[at[:, None] + np.arange(len(head))] = np.frombuffer(head, np.uint8)
+        data[at[:, None] + np.arange(width)] = heads
     return _spans(packets, rows, data, at, total)
 
 
 def _spans(
     packets: Packets,
-    rows: npt.NDArray[np.int64],
+    rows: Int64s,
     data: npt.NDArray[np.uint8],
-    starts: npt.NDArray[np.int64],
-    lengths: npt.NDArray[np.int64],
+    starts: Int64s,
+    lengths: Int64s,
 ) -> Packets:
     """Octets as raw packets, with the times of the rows that they come from."""
     sizes = lengths.astype(np.uint32)

@@ -15,6 +15,7 @@ from encap.packet import Packet
 from encap.packets import Packets
 from encap.tunnels.arriving import Delivery, deliver, inner_packets
 from encap.tunnels.departing import Wrapping, send
+from encap.tunnels.extensions import check_extensions
 from encap.tunnels.options import AddressOption, MACOption, NumberOption, address, frozen
 from encap.tunnels.profiles import Profile, profile
 from encap.tunnels.receiving import Bools, Family, Int64s, Receiver, Receiving
@@ -70,6 +71,8 @@ class Tunnel:
     """The underlay's IP version, where the kind of device says it."""
     FRAMES: ClassVar[bool] = False
     """The device carries Ethernet frames."""
+    LEAST_MTU: ClassVar[int] = 0
+    """Its MTU is never less, whatever the underlay leaves."""
     FIELDS: ClassVar[tuple[str, ...]] = ()
     """Columns that the receiver looks at, beside those of the outer IP header."""
 
@@ -106,7 +109,8 @@ class Tunnel:
         """Octets of an IP packet that the device takes: `mtu`, or what the underlay leaves."""
         if isinstance(self.mtu, int):
             return self.mtu
-        return self.underlay.mtu - self.overhead - (ETHERNET_LEN if self.frames else 0)
+        left = self.underlay.mtu - self.overhead - (ETHERNET_LEN if self.frames else 0)
+        return max(left, self.LEAST_MTU)
 
     @property
     def frames(self) -> bool:
@@ -205,6 +209,8 @@ class Tunnel:
     def _receive(self, packets: Packets) -> Receiving:
         """Refuses what the host does not take, then what the device does not."""
         going = Receiving(packets, self._receiver(), self._fields, self._ports())
+        if self.family == "ipv6":
+            check_extensions(going)
         self._check(going)
         return going
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 from encap.errors import TunnelError
 
 __all__ = [
-    "Word", "Words", "flag", "number", "passed", "read", "refused", "text", "word_or_number",
+    "Word", "Words", "flag", "hexadecimal_or_word", "number", "passed", "read", "refused", "text",
+    "word_or_number",
 ]  # fmt: skip
 
 
@@ -44,6 +45,11 @@ def number(argument: str) -> Word:
 def word_or_number(argument: str, **words: object) -> Word:
     """A word with a number, or with another word, which stands for a value."""
     return Word(argument, 1, lambda value: words[value] if value in words else int(value, 0))
+
+
+def hexadecimal_or_word(argument: str, **words: object) -> Word:
+    """A word with a hexadecimal number, with or without 0x, or with another word."""
+    return Word(argument, 1, lambda value: words[value] if value in words else int(value, 16))
 
 
 def passed(follow: int = 0) -> Word:

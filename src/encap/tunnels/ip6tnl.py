@@ -1,0 +1,174 @@
+"""IPv4, IPv6 and MPLS over IPv6.  Source: RFC 2473; Linux, net/ipv6/ip6_tunnel.c.
+
+Behind the outer header a destination option says how many more tunnels the packet may enter:
+
+    next_header | 0 | 4 | 1 | limit | 1 | 1 | 0             RFC 2473 section 5.1
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from encap.errors import TunnelError
+from encap.fields import Header
+from encap.headers.ipv6_extensions import ENCAPSULATION_LIMIT, DestinationOptions
+from encap.headers.options import Option
+from encap.tunnels.arriving import Delivery, inner_packets
+from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP, carry, check_carried, protocols
+from encap.tunnels.departing import Wrapping
+from encap.tunnels.innerip import DESTINATION, SOURCE, addresses
+from encap.tunnels.inside import Inside
+from encap.tunnels.iptunnel import check_ends, ip_header, number_or
+from encap.tunnels.limits import NO_LIMIT, Limits
+from encap.tunnels.options import frozen
+from encap.tunnels.outer import is_address
+from encap.tunnels.over_ipv6 import IPV6_WORDS, OverIPv6
+from encap.tunnels.reasons import Reason
+from encap.tunnels.replies import HOST, WRONG_FIELD, answers
+from encap.tunnels.routes import RoutesOption, routes_of
+from encap.tunnels.scopes import Scopes
+from encap.tunnels.words import Words, text
+
+if TYPE_CHECKING:
+    from encap.packets import Packets
+    from encap.tunnels.host import Device, Host
+    from encap.tunnels.receiving import Int64s, Receiving
+
+__all__ = ["IP6Tunnel"]
+
+MODES = {
+    "ip6ip6": (IPV6,), "ipv6/ipv6": (IPV6,),
+    "ipip6": (IPIP,), "ip4ip6": (IPIP,), "ip/ipv6": (IPIP,), "ipv4/ipv6": (IPIP,),
+    "any": (IPIP, IPV6, MPLS_IN_IP), "any/ipv6": (IPIP, IPV6, MPLS_IN_IP),
+}  # fmt: skip
+"""What each mode carries, both ways."""
+IPV6_LEAST = 1280
+"""Octets that every link of IPv6 takes: RFC 8200 section 5."""
+Uint8s = npt.NDArray[np.uint8]
+
+
+@frozen
+class IP6Tunnel(OverIPv6):
+    """`ip link add type ip6tnl`: IPv4, IPv6 or MPLS in IPv6.
+
+    dscp: "inherit" gives inner packets the outer DSCP on receipt; None keeps theirs.
+    mode: "ip6ip6" carries IPv6, "ipip6" IPv4, "any" both, and MPLS (link type 219).
+    routes: gateways by destination, where there is no `remote`: packets go to the next hop.
+    """
+
+    dscp: str | None = None
+    mode: str = "any"
+    routes: RoutesOption = RoutesOption()
+
+    KINDS: ClassVar = ("ip6tnl", *MODES)
+    FIELDS: ClassVar[tuple[str, ...]] = ("ipv6.src", "ipv6.dst")
+    LEAST_MTU: ClassVar = IPV6_LEAST
+    WORDS: ClassVar[Words] = {**IPV6_WORDS, "mode": text("mode"), "dscp": text("dscp")}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mode not in MODES:
+            raise TunnelError(f"mode is one of {', '.join(MODES)}, not {self.mode!r}")
+        if self.dscp not in (None, "inherit"):
+            raise TunnelError(f"dscp is 'inherit' or None, not {self.dscp!r}")
+
+    @classmethod
+    def _of_device(cls, device: Device, host: Host, arguments: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {"routes": routes_of(device, host)}
+        if "mode" in device.more:  # `ip tunnel` names it there
+            found["mode"] = device.kind
+        return found
+
+    # --- packets out
+
+    def _wrap(self, packets: Packets) -> Wrapping:
+        carried = protocols(packets)
+        own = NO_LIMIT if self.encaplimit == "none" else number_or(self.encaplimit, 4)
+        limits = Limits.of(packets, np.flatnonzero(carried == IPV6), own)
+        known, which = limits.templates()
+        wrapping = Wrapping([self._headers(limit) for limit in known], {}, self._outer())
+        wrapping.which = None if len(known) == 1 else which
+        wrapping.always = IPV6_LEAST
+        wrapping.fragments_outside = self.profile == "rfc"
+        carry(wrapping, carried, MODES[self.mode], self._headers(own, MPLS_IN_IP))
+        if len(limits.spent):
+            self._refuse_spent(wrapping, packets, limits)
+        self._refuse_circles(wrapping, packets, carried)
+        return wrapping
+
+    def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
+        super()._settle(wrapping, packets)
+        if self.remote is None and "ipv6.dst" not in wrapping.columns:
+            self._find_targets(wrapping, packets)
+        if self.local is None and "ipv6.src" not in wrapping.columns:
+            every = np.arange(len(packets), dtype=np.int64)
+            self._lose(wrapping, packets, every)
+
+    def _headers(self, limit: int, protocol: int | None = None) -> tuple[Header, ...]:
+        """The outer header, and the option behind it where there is a limit."""
+        label = self.flowlabel if isinstance(self.flowlabel, int) else 0
+        if limit == NO_LIMIT:
+            return (ip_header(self, flow_label=label, next_header=protocol),)
+        option = Option(ENCAPSULATION_LIMIT, bytes([limit]))
+        behind = DestinationOptions(options=(option,), next_header=protocol)
+        return ip_header(self, flow_label=label), behind
+
+    def _refuse_spent(self, wrapping: Wrapping, packets: Packets, limits: Limits) -> None:
+        """Packets that may enter no more tunnels.  Source: RFC 2473 section 4.1.1 (b)."""
+        rows = wrapping.refuse(limits.spent, Reason.LIMIT, len(packets))
+        rest = np.zeros(len(packets), np.int64)
+        rest[limits.spent] = limits.places + 2
+        inside = Inside.of(packets, rows)
+        wrapping.replies.append(answers(self, packets, inside, WRONG_FIELD, rest))
+
+    def _refuse_circles(self, wrapping: Wrapping, packets: Packets, carried: Uint8s) -> None:
+        """Packets from the other end, which come round in a circle.
+
+        Source: RFC 2473 section 4.1; Linux, ip6_tnl_addr_conflict.
+        """
+        if self.remote is not None:
+            rows = np.flatnonzero(carried == IPV6)
+            circles = is_address(addresses(packets, rows, SOURCE), self.remote)
+            wrapping.refuse(rows[circles], Reason.NOT_CARRIED, len(packets))
+
+    def _find_targets(self, wrapping: Wrapping, packets: Packets) -> None:
+        """Sends IPv6 packets to their next hops; nothing says where others go.
+
+        Source: Linux, ip6_tnl_xmit and ip6_tnl_get_cap.
+        """
+        rows = np.flatnonzero(protocols(packets) == IPV6)
+        target = np.zeros((len(packets), 16), np.uint8)
+        target[rows] = self.routes.next_hops(addresses(packets, rows, DESTINATION))
+        wrapping.columns["ipv6.dst"] = target
+        scopes = Scopes.of(target)
+        lost = ~(scopes.unicast | scopes.multicast) | scopes.loopback | scopes.linklocal
+        self._lose(wrapping, packets, np.flatnonzero(lost))
+
+    def _lose(self, wrapping: Wrapping, packets: Packets, rows: Int64s) -> None:
+        """Refuses packets that nothing takes anywhere, and says so to their senders."""
+        gone = wrapping.refuse(rows, Reason.NO_DESTINATION, len(packets))
+        wrapping.replies.append(answers(self, packets, Inside.of(packets, gone), HOST))
+
+    # --- packets in
+
+    def _check(self, going: Receiving) -> None:
+        check_carried(going, (IPIP, IPV6, MPLS_IN_IP))
+        check_ends(self, going)
+        for number in {IPIP, IPV6, MPLS_IN_IP} - set(MODES[self.mode]):
+            going.refuse(going.protocol == number, Reason.INNER_PROTOCOL)
+        source = going.columns["ipv6.src"]
+        if self.remote is None or self.local is None:
+            theirs, ours = Scopes.of(source), Scopes.of(going.columns["ipv6.dst"])
+            loose = ~theirs.unicast | ~(ours.unicast | ours.multicast)
+            for scopes in (theirs, ours):
+                loose |= scopes.loopback | scopes.linklocal
+            going.refuse(loose, Reason.NO_TUNNEL)
+        for one in self.underlay.addresses:
+            if one.version == 6:
+                going.refuse(is_address(source, one), Reason.NO_TUNNEL)
+
+    def _inner(self, going: Receiving, rows: Int64s) -> Delivery:
+        return inner_packets(going, rows, dscp=self.dscp == "inherit")

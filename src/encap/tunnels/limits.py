@@ -1,0 +1,102 @@
+"""How many more tunnels packets may enter: the encapsulation limits of IPv6 packets.
+
+A packet that has such an option already gets one less in front; one that has 0 enters no tunnel.
+Source: RFC 2473 sections 4.1.1 and 5.1; Linux, ip6_tnl_parse_tlv_enc_lim.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from encap.packets import Packets
+
+__all__ = ["NO_LIMIT", "Limits"]
+
+Int64s = npt.NDArray[np.int64]
+HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION = 0, 43, 44, 51, 60
+EXTENSIONS = (HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION)
+LIMIT, LIMIT_LEN = 4, 3
+IPV6_LEN = 40
+NO_LIMIT = 256
+"""In place of a limit, where no option is written."""
+STEPS = 256
+"""Headers and options of a packet that are looked at: more are nobody's in earnest."""
+
+
+class Limits(NamedTuple):
+    """Limits that packets get.
+
+    given: int64[n], 0 to 255, or `NO_LIMIT`; of packets that get none, the device's own.
+    spent: int64[m], rows that may enter no tunnel.  places: int64[m], octets from the start of
+        their packets to the options that say so.
+    """
+
+    given: Int64s
+    spent: Int64s
+    places: Int64s
+
+    @classmethod
+    def of(cls, packets: Packets, rows: Int64s, own: int) -> Limits:
+        """Of a batch in which these rows are whole IPv6 headers; `own` is the device's limit."""
+        given = np.full(len(packets), own, np.int64)
+        kind = packets.data[packets.starts[rows] + 6]
+        rows = rows[np.isin(kind, EXTENSIONS)]
+        places = _places(packets, rows)
+        rows, places = rows[places > 0], places[places > 0]
+        found = packets.data[packets.starts[rows] + places + 2].astype(np.int64)
+        given[rows] = np.maximum(found - 1, 0)
+        return cls(given, rows[found == 0], places[found == 0])
+
+    def templates(self) -> tuple[list[int], npt.NDArray[np.uint8]]:
+        """The different limits, and for each packet, uint8[n], which of them it gets."""
+        if not len(self.given):
+            return [NO_LIMIT], np.zeros(0, np.uint8)
+        known, which = np.unique(self.given, return_inverse=True)
+        return known.tolist(), which.astype(np.uint8)
+
+
+def _places(packets: Packets, rows: Int64s) -> Int64s:
+    """int64[m]: octets from the start of packets to their limits; 0 where there is none."""
+    data, starts = packets.data, packets.starts[rows]
+    size = packets.lengths[rows].astype(np.int64)
+    at = np.full(len(rows), IPV6_LEN, np.int64)
+    kind = data[starts + 6].astype(np.int64)
+    option, end = np.zeros_like(at), np.zeros_like(at)  # within destination options
+    places, still = np.zeros_like(at), np.ones(len(rows), np.bool_)
+
+    def octet(which: Int64s, offset: Int64s) -> Int64s:
+        found: Int64s = data[starts[which] + offset].astype(np.int64)
+        return found
+
+    for _ in range(STEPS):
+        here = np.flatnonzero(still & (option == 0))
+        fits = np.isin(kind[here], EXTENSIONS) & (at[here] + 8 <= size[here])
+        still[here[~fits]] = False
+        here = here[fits]
+        first, units, current = octet(here, at[here]), octet(here, at[here] + 1), kind[here]
+        later = octet(here, at[here] + 2) | octet(here, at[here] + 3)
+        still[here[(current == FRAGMENT) & (later != 0)]] = False
+        length = np.select(
+            [current == FRAGMENT, current == AUTHENTICATION],
+            [np.int64(8), units * 4 + 8],
+            units * 8 + 8,
+        )
+        inside = current == DESTINATION
+        still[here[inside & (at[here] + length > size[here])]] = False
+        option[here[inside]] = at[here[inside]] + 2
+        kind[here], at[here], end[here] = first, at[here] + length, at[here] + length
+        here = np.flatnonzero(still & (option > 0))
+        over = option[here] + LIMIT_LEN > end[here]
+        option[here[over]] = 0  # on to the next header
+        here = here[~over]
+        number, length = octet(here, option[here]), octet(here, option[here] + 1)
+        found = (number == LIMIT) & (length == 1)
+        places[here[found]], still[here[found]] = option[here[found]], False
+        option[here] += np.where(number == 0, 1, length + 2)
+        if not still.any():
+            break
+    return places
