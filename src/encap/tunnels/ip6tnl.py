@@ -21,7 +21,7 @@ from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP, carry, check_carried, 
 from encap.tunnels.departing import Wrapping
 from encap.tunnels.innerip import DESTINATION, SOURCE, addresses
 from encap.tunnels.inside import Inside
-from encap.tunnels.iptunnel import check_ends, ip_header, number_or
+from encap.tunnels.iptunnel import check_ends, ip_header, number_or, outer_options
 from encap.tunnels.limits import NO_LIMIT, Limits
 from encap.tunnels.options import frozen
 from encap.tunnels.outer import is_address
@@ -106,6 +106,10 @@ class IP6Tunnel(OverIPv6):
         if self.local is None and "ipv6.src" not in wrapping.columns:
             every = np.arange(len(packets), dtype=np.int64)
             self._lose(wrapping, packets, every)
+
+    def _outer(self) -> dict[str, Any]:
+        # Other than GRE over IPv6, this device writes ECN bits as those over IPv4 do.
+        return {**super()._outer(), "ecn": outer_options(self)["ecn"]}
 
     def _headers(self, limit: int, protocol: int | None = None) -> tuple[Header, ...]:
         """The outer header, and the option behind it where there is a limit."""
