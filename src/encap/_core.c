@@ -22,6 +22,7 @@
 #include "core/verdicts.c"
 #include "core/receive.c"
 #include "core/options.c"
+#include "core/keys.c"
 #include "core/rewriting.h"
 #include "core/edit.c"
 #include "core/carry.c"

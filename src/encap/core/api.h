@@ -488,6 +488,13 @@ void encap_copy_spans(const uint8_t *data, uint64_t size, const int64_t *starts,
                       const uint32_t *lengths, uint64_t begin, uint64_t end, uint32_t width,
                       uint8_t *out);
 
+/* --- keys ------------------------------------------------------------------- */
+
+/* found[i]: where keys[i] is in known[0 .. count), which is sorted and has each number once; -1
+ * where it is not. `table` has room for 1 << bits. Not 0: it is too small, or too large. */
+int encap_find_keys(const uint64_t *known, uint64_t count, uint32_t *table, uint32_t bits,
+                    const uint64_t *keys, uint64_t key_count, int64_t *found);
+
 /* --- encapsulation --------------------------------------------------------- */
 
 #define ENCAP_MAX_WORDS 64

@@ -71,6 +71,13 @@ void encap_find_options(const uint8_t *data, uint64_t size, const int64_t *start
     }
 }
 
+/* Asks for the octets of a span further on. */
+INLINE void prefetch_span(const uint8_t *data, const int64_t *starts, uint64_t row, uint64_t end)
+{
+    const uint64_t later = row + WALK_FAR < end ? row + WALK_FAR : row;
+    prefetch_near((uintptr_t)data + (uintptr_t)starts[later]);
+}
+
 void encap_copy_spans(const uint8_t *data, uint64_t size, const int64_t *starts,
                       const uint32_t *lengths, uint64_t begin, uint64_t end, uint32_t width,
                       uint8_t *out)
@@ -79,6 +86,7 @@ void encap_copy_spans(const uint8_t *data, uint64_t size, const int64_t *starts,
         return; /* nor is there an `out` */
     for (uint64_t row = begin; row < end; row++) {
         uint32_t length = lengths[row] < width ? lengths[row] : width;
+        prefetch_span(data, starts, row, end);
         const uint8_t *from = span(data, size, (uint64_t)starts[row], length);
         memset(out + row * width, 0, width);
         if (from)
@@ -91,6 +99,7 @@ INLINE void numbers_of(const uint8_t *data, uint64_t size, const int64_t *starts
                        uint64_t end, uint32_t width, uint64_t *out)
 {
     for (uint64_t row = begin; row < end; row++) {
+        prefetch_span(data, starts, row, end);
         const uint8_t *at = span(data, size, (uint64_t)starts[row], width);
         uint64_t value = 0;
         for (uint32_t i = 0; at && i < width; i++)

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from encap._lib import lib, pointer
 from encap.addresses import MAC
 from encap.errors import TunnelError
 from encap.frames import NO_TIME
 from encap.tunnels.options import AddressOption, IPAddress, MACOption, NumberOption, frozen
+from encap.tunnels.sums import numbers_at
 
 __all__ = [
     "Destinations",
@@ -71,10 +73,7 @@ def mac_numbers(octets: npt.NDArray[np.uint8], at: Int64s) -> Uint64s:
 
     The caller knows that six octets are there.
     """
-    found = np.zeros(len(at), np.uint64)
-    for octet in range(6):
-        found = found << np.uint64(8) | octets[at + octet]
-    return found
+    return numbers_at(octets, at, 6)
 
 
 def packed(addresses: Iterable[IPAddress | None], family: str) -> Array:
@@ -147,10 +146,18 @@ def _or(value: int | str | None, otherwise: int) -> int:
 
 def _find(known: Uint64s, macs: Uint64s) -> Int64s:
     """int64[n]: where among sorted addresses these are, or -1."""
-    if not len(known):
+    if not len(known) or not len(macs):
         return np.full(len(macs), -1, np.int64)
-    at = np.minimum(np.searchsorted(known, macs), len(known) - 1)
-    return np.where(known[at] == macs, at, -1)
+    found = np.empty(len(macs), np.int64)
+    bits = (2 * len(known)).bit_length()
+    table = np.empty(1 << bits, np.uint32)
+    if lib.encap_find_keys(
+        pointer(known, "uint64_t"), len(known), pointer(table, "uint32_t", writable=True), bits,
+        pointer(np.ascontiguousarray(macs), "uint64_t"), len(macs),
+        pointer(found, "int64_t", writable=True),
+    ):  # fmt: skip
+        raise AssertionError("the table has room")
+    return found
 
 
 class Learned:
@@ -197,11 +204,12 @@ class Learned:
         self._purge(int(now.min()), ageing)
         at = _find(self.macs, macs)
         known = at >= 0
+        if known.all():
+            self.sources[at], self.used[at] = sources, now
+            return
         if known.any():
             self.sources[at[known]] = sources[known]
             self.used[at[known]] = now[known]
-        if known.all():
-            return
         rows = np.flatnonzero(~known)
         # Of the last occurrence of each address: `unique` gives the first one.
         new, last = np.unique(macs[rows][::-1], return_index=True)
@@ -251,7 +259,8 @@ class Learned:
 
     def _clock(self, times: Int64s) -> Int64s:
         """int64[n]: the times of packets; where there is none, the latest one that is known."""
-        now = np.where(times == NO_TIME, self.now, times)
+        # Mostly all have one: no time is the smallest number that there is.
+        now = times if int(times.min()) != NO_TIME else np.where(times == NO_TIME, self.now, times)
         latest = int(now.max())
         if self.now == NO_TIME and latest != NO_TIME:
             # What was learned when there was no time yet is as young as can be.

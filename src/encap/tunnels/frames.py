@@ -53,7 +53,8 @@ def check_own(
     sources, uint64[m].
     """
     rows = going.rows((going.end - going.inner >= ETHERNET_LEN) & frames)
-    macs = mac_numbers(going.packets.data, going.packets.starts[rows] + going.inner[rows] + 6)
+    starts, inner = going.taken(going.packets.starts, rows), going.taken(going.inner, rows)
+    macs = mac_numbers(going.packets.data, starts + inner + 6)
     if own is not None:
         ours = macs == np.uint64(int(own))
         if ours.any():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
+from encap._lib import lib, pointer
+
 if TYPE_CHECKING:
     from encap.packets import Packets
 
@@ -33,14 +35,14 @@ class Octets:
 
     def numbers(self, at: Int64s, octets: int = 2) -> npt.NDArray[np.uint32]:
         """uint32[m]: numbers in network order. at: int64[m], where in the octets, one a packet."""
-        value = np.zeros(len(at), np.uint32)
-        if not self.data.size:
-            return value
-        for octet in range(octets):
-            there = at + octet < self.end
-            found = self.data[np.where(there, at + octet, 0)]
-            value = value << np.uint32(8) | np.where(there, found, np.uint8(0))
-        return value
+        spans = np.empty(8 * len(at), np.uint8)
+        if len(at):
+            lib.encap_copy_spans(
+                pointer(self.data, "uint8_t"), self.data.size, pointer(at, "int64_t"),
+                pointer(np.clip(self.end - at, 0, octets).astype(np.uint32), "uint32_t"),
+                0, len(at), 8, pointer(spans, "uint8_t", writable=True),
+            )  # fmt: skip
+        return (spans.view(">u8") >> np.uint64(64 - 8 * octets)).astype(np.uint32)
 
 
 @dataclass(frozen=True, slots=True)

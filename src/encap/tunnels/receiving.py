@@ -173,6 +173,10 @@ class Receiving:
         """Rows of packets that are still going, of those that are meant."""
         return np.flatnonzero(where & self.going())
 
+    def taken(self, array: Array, rows: Int64s) -> Array:
+        """Some rows of an array; itself where they are all, in order as `rows` gives them."""
+        return array if len(rows) == len(self) else array[rows]
+
     def limit(self, said: Int64s) -> None:
         """Packets end where an outer length says, if it is in front of the end so far."""
         self.said = np.minimum(self.said, said)

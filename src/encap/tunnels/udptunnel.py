@@ -21,6 +21,7 @@ from encap.tunnels.options import NumberOption, frozen
 from encap.tunnels.outer import check_udp
 from encap.tunnels.pathmtu import answerable, answers
 from encap.tunnels.reasons import Reason
+from encap.tunnels.sums import numbers_at
 from encap.tunnels.tunnel import Tunnel
 from encap.tunnels.words import Words, flag, number, text, word_or_number
 
@@ -207,11 +208,19 @@ def _incomplete(packets: Packets) -> Bools:
     rows = np.flatnonzero((packets.wire_lengths < least) & (packets.linktypes == ETHERNET))
     if not len(rows):
         return found
+    # Most of them have no tag, and room for any IP header.
+    first = numbers_at(packets.data, packets.starts[rows] + (ETHERNET_LEN - 2), 2)
+    doubtful = packets.lengths[rows] < ETHERNET_LEN + max(WHOLE.values())
+    for tag in TAGS:
+        doubtful |= first == tag
+    rows = rows[doubtful]
+    if not len(rows):
+        return found
     octets, length = Octets(packets, rows), packets.wire_lengths[rows].astype(np.int64)
     at = packets.starts[rows] + ETHERNET_LEN - 2
     kind = octets.numbers(at)
     for _ in range(MOST_TAGS):
-        tagged = np.isin(kind, TAGS)
+        tagged = np.logical_or.reduce([kind == tag for tag in TAGS])
         if not tagged.any():
             break
         at = at + TAG_LEN * tagged

@@ -248,7 +248,8 @@ class VXLANTunnel(OverUDP):
 
     @property
     def _fields(self) -> tuple[str, ...]:
-        return (*self.FIELDS, *(GPE_FIELDS if self.gpe else VXLAN_FIELDS))
+        learned = (f"{self.family}.src",) if self.learns else ()
+        return (*self.FIELDS, *learned, *(GPE_FIELDS if self.gpe else VXLAN_FIELDS))
 
     def _check(self, going: Receiving) -> None:
         self._check_udp(going)

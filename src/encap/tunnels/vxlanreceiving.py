@@ -81,7 +81,7 @@ def _check_sources(tunnel: VXLANTunnel, going: Receiving) -> None:
     if not tunnel.learns:
         return
     nobody = (macs & np.uint64(GROUP) != 0) | (macs == 0)
-    sources: Array = going.columns[f"{going.family}.src"][rows]
+    sources: Array = going.taken(going.columns[f"{going.family}.src"], rows)
     fixed = tunnel._destinations()
     if len(fixed.macs):
         entry = fixed.find(macs)
@@ -98,7 +98,7 @@ def _check_sources(tunnel: VXLANTunnel, going: Receiving) -> None:
     tunnel.state.learned.learn(
         macs,
         sources,
-        going.packets.times[rows],
+        going.taken(going.packets.times, rows),
         tunnel._ageing,
         max(most - len(fixed.macs), 0) if most else None,
     )
