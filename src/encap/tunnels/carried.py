@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from encap.tunnels.inside import IPV4_LEN, IPV6_LEN, MPLS
 from encap.tunnels.reasons import Reason
+from encap.tunnels.sums import numbers_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,11 +37,8 @@ Uint8s = npt.NDArray[np.uint8]
 
 def protocols(packets: Packets) -> Uint8s:
     """uint8[n]: the protocol number that each packet gets; 0 where it is nothing of that."""
-    data, last = packets.data, packets.data.size - 1
-    if last < 0:
-        return np.zeros(len(packets), np.uint8)
-    kinds = packets.linktypes
-    version = data[np.minimum(packets.starts, last)] >> 4
+    data, kinds = packets.data, packets.linktypes
+    version = (numbers_at(data, packets.starts, 1) >> np.uint64(4)).astype(np.uint8)
     if kinds.strides != (0,) or (len(kinds) and kinds[0] not in RAW):
         # What is known is not read; Ethernet and others are neither.
         version[~np.isin(kinds, RAW)] = 0

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from encap.errors import TunnelError
+from encap.tunnels.halves import Halves
 
 __all__ = ["SIX_TO_FOUR", "Domain", "isatap", "isatap_ipv4"]
 
@@ -110,17 +111,23 @@ class Domain:
 
         ipv6: one address, and None comes back where it is not of the domain; or uint8[n, 16], for
             which uint32[n] and bool[n] come back: the addresses, and which are of the domain.
-        Source: Linux, check_6rd.
         """
-        fixed, shift = int(self.relay_prefix.network_address), 64 - self.length
-        mask = (1 << self.bits) - 1
         if not isinstance(ipv6, np.ndarray):
             one = _ipv6(ipv6)
-            within = int(one) >> 64 >> shift & mask
+            within = int(one) >> 64 >> (64 - self.length) & ((1 << self.bits) - 1)
+            fixed = int(self.relay_prefix.network_address)
             return IPv4Address(fixed | within) if one in self.prefix else None
-        upper = np.ascontiguousarray(ipv6[:, :8]).view(">u8")[:, 0].astype(np.uint64)
-        found = (upper >> np.uint64(shift) & np.uint64(mask)).astype(np.uint32) | np.uint32(fixed)
-        return found, starts_with(ipv6, self.prefix)
+        return self.within(Halves.of(ipv6))
+
+    def within(self, ipv6: Halves) -> tuple[Uint32s, Bools]:
+        """uint32[n] and bool[n]: the IPv4 addresses in some addresses, and which are of the domain.
+
+        Source: Linux, check_6rd.
+        """
+        shift, mask = np.uint64(64 - self.length), np.uint64((1 << self.bits) - 1)
+        found = (ipv6.upper >> shift & mask).astype(np.uint32)
+        found |= np.uint32(int(self.relay_prefix.network_address))
+        return found, ipv6.within(self.prefix)
 
 
 SIX_TO_FOUR = Domain()
@@ -177,8 +184,13 @@ def isatap_ipv4(ipv6: Any) -> Any:
         one = int(_ipv6(ipv6))
         known = (one >> 32 & 0xFFFFFFFF) | GLOBAL == GLOBAL | ISATAP
         return IPv4Address(one & 0xFFFFFFFF) if known else None
-    words = np.ascontiguousarray(ipv6[:, 8:]).view(">u4").astype(np.uint32)
-    return words[:, 1], (words[:, 0] | np.uint32(GLOBAL)) == np.uint32(GLOBAL | ISATAP)
+    return identified(Halves.of(ipv6))
+
+
+def identified(ipv6: Halves) -> tuple[Uint32s, Bools]:
+    """uint32[n] and bool[n]: the last 32 bits of some addresses, and which are of ISATAP."""
+    above = (ipv6.lower >> np.uint64(32)).astype(np.uint32)
+    return ipv6.words(), above | np.uint32(GLOBAL) == np.uint32(GLOBAL | ISATAP)
 
 
 def is_global(ipv4: Uint32s) -> Bools:
@@ -186,17 +198,6 @@ def is_global(ipv4: Uint32s) -> Bools:
     found = np.ones(len(ipv4), np.bool_)
     for network in NOT_GLOBAL:
         found &= (ipv4 & np.uint32(int(network.netmask))) != np.uint32(int(network[0]))
-    return found
-
-
-def starts_with(ipv6: Uint8s, network: IPv6Network) -> Bools:
-    """bool[n]: addresses of a network. ipv6: uint8[n, 16]."""
-    whole, bits = divmod(network.prefixlen, 8)
-    first = np.frombuffer(network.network_address.packed, np.uint8)
-    found: Bools = (ipv6[:, :whole] == first[:whole]).all(1)
-    if bits:
-        mask = np.uint8(0xFF00 >> bits & 0xFF)
-        found = found & ((ipv6[:, whole] & mask) == first[whole])
     return found
 
 

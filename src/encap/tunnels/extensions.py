@@ -23,8 +23,8 @@ EXTENSIONS = (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION)
 IPV6_LEN = 40
 PAD1, PADN, ROUTER_ALERT, JUMBO, HOME_ADDRESS = 0, 1, 5, 0xC2, 0xC9
 MOST_OPTIONS, MOST_PADDING = 8, 7
-LIMIT = np.frombuffer(bytes.fromhex("04010100"), np.uint8)
-"""An encapsulation limit's type and length, and PadN: what nearly every such header has in it."""
+LIMIT, LIMIT_MASK = np.uint64(0x00000401_00010100), np.uint64(0x00FFFFFF_00FFFFFF)
+"""A header with an encapsulation limit alone: what nearly every such header is."""
 
 
 class Fault(NamedTuple):
@@ -99,12 +99,8 @@ def _refuse(going: Receiving, fault: Fault) -> None:
 
 def _options(going: Receiving, rows: Int64s, at: Int64s, header: int) -> list[Fault]:
     """What is wrong with the options of some headers, all of which are whole."""
-    data, starts = going.packets.data, going.packets.starts[rows]
     end = at + going.numbers(rows, at + 1, 1).astype(np.int64) * 8 + 8
-    usual = end - at == 8
-    octets = data[(starts + at)[:, None] + (2, 3, 5, 7)]
-    # PadN's own length is looked at where the rest is not as usual, and where it is 1.
-    usual &= (octets == LIMIT).all(1) & (data[starts + at + 6] == 1)
+    usual = going.numbers(rows, at, 8) & LIMIT_MASK == LIMIT
     chosen = np.flatnonzero(~usual)
     if not len(chosen):
         return []

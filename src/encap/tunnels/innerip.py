@@ -7,33 +7,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from encap.tunnels.halves import Halves
+from encap.tunnels.sums import numbers_at
+
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["DESTINATION", "SOURCE", "addresses", "first_words", "ipv4_destinations"]
+__all__ = ["DESTINATION", "SOURCE", "addresses", "ipv4_destinations"]
 
 Int64s = npt.NDArray[np.int64]
-SOURCE, DESTINATION = 8, 24
-"""Where the addresses of an IPv6 header are."""
+SOURCE, DESTINATION, IPV4_DESTINATION = 8, 24, 16
+"""Where the addresses of IPv6 headers are, and those of IPv4."""
 
 
-def addresses(packets: Packets, rows: Int64s, at: int) -> npt.NDArray[np.uint8]:
-    """uint8[m, 16]: addresses of rows that begin with a whole IPv6 header; `at` says which."""
-    found: npt.NDArray[np.uint8] = packets.data[
-        (packets.starts[rows] + at)[:, None] + np.arange(16)
-    ]
-    return found
-
-
-def first_words(packets: Packets, rows: Int64s) -> npt.NDArray[np.uint32]:
-    """uint32[m]: the first four octets of rows that have as many."""
-    octets = packets.data[packets.starts[rows][:, None] + np.arange(4)]
-    found: npt.NDArray[np.uint32] = octets.view(">u4")[:, 0].astype(np.uint32)
-    return found
+def addresses(packets: Packets, rows: Int64s, at: int) -> Halves:
+    """Addresses of rows that begin with a whole IPv6 header; `at` says which."""
+    return Halves.at(packets.data, packets.starts[rows] + at)
 
 
 def ipv4_destinations(packets: Packets, rows: Int64s) -> npt.NDArray[np.uint32]:
     """uint32[m]: destinations of rows that begin with a whole IPv4 header."""
-    octets = packets.data[(packets.starts[rows] + 16)[:, None] + np.arange(4)]
-    found: npt.NDArray[np.uint32] = octets.view(">u4")[:, 0].astype(np.uint32)
-    return found
+    at = packets.starts[rows] + IPV4_DESTINATION
+    return numbers_at(packets.data, at, 4).astype(np.uint32)

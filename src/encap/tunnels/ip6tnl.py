@@ -19,12 +19,12 @@ from encap.headers.options import Option
 from encap.tunnels.arriving import Delivery, inner_packets
 from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP, carry, check_carried, protocols
 from encap.tunnels.departing import Wrapping
+from encap.tunnels.halves import Halves
 from encap.tunnels.innerip import DESTINATION, SOURCE, addresses
 from encap.tunnels.inside import Inside
 from encap.tunnels.iptunnel import check_ends, ip_header, number_or, outer_options
 from encap.tunnels.limits import NO_LIMIT, Limits
 from encap.tunnels.options import frozen
-from encap.tunnels.outer import is_address
 from encap.tunnels.over_ipv6 import IPV6_WORDS, OverIPv6
 from encap.tunnels.reasons import Reason
 from encap.tunnels.replies import HOST, WRONG_FIELD, answers
@@ -135,7 +135,7 @@ class IP6Tunnel(OverIPv6):
         """
         if self.remote is not None:
             rows = np.flatnonzero(carried == IPV6)
-            circles = is_address(addresses(packets, rows, SOURCE), self.remote)
+            circles = addresses(packets, rows, SOURCE).are(self.remote)
             wrapping.refuse(rows[circles], Reason.NOT_CARRIED, len(packets))
 
     def _find_targets(self, wrapping: Wrapping, packets: Packets) -> None:
@@ -144,9 +144,10 @@ class IP6Tunnel(OverIPv6):
         Source: Linux, ip6_tnl_xmit and ip6_tnl_get_cap.
         """
         rows = np.flatnonzero(protocols(packets) == IPV6)
-        target = np.zeros((len(packets), 16), np.uint8)
-        target[rows] = self.routes.next_hops(addresses(packets, rows, DESTINATION))
-        wrapping.columns["ipv6.dst"] = target
+        target = Halves(*np.zeros((2, len(packets)), np.uint64))
+        hops = self.routes.next_hops(addresses(packets, rows, DESTINATION))
+        target.upper[rows], target.lower[rows] = hops
+        wrapping.columns["ipv6.dst"] = target.column()
         scopes = Scopes.of(target)
         lost = ~(scopes.unicast | scopes.multicast) | scopes.loopback | scopes.linklocal
         self._lose(wrapping, packets, np.flatnonzero(lost))
@@ -163,16 +164,16 @@ class IP6Tunnel(OverIPv6):
         check_ends(self, going)
         for number in {IPIP, IPV6, MPLS_IN_IP} - set(MODES[self.mode]):
             going.refuse(going.protocol == number, Reason.INNER_PROTOCOL)
-        source = going.columns["ipv6.src"]
+        source = Halves.of(going.columns["ipv6.src"])
         if self.remote is None or self.local is None:
-            theirs, ours = Scopes.of(source), Scopes.of(going.columns["ipv6.dst"])
+            theirs, ours = Scopes.of(source), Scopes.of(Halves.of(going.columns["ipv6.dst"]))
             loose = ~theirs.unicast | ~(ours.unicast | ours.multicast)
             for scopes in (theirs, ours):
                 loose |= scopes.loopback | scopes.linklocal
             going.refuse(loose, Reason.NO_TUNNEL)
         for one in self.underlay.addresses:
             if one.version == 6:
-                going.refuse(is_address(source, one), Reason.NO_TUNNEL)
+                going.refuse(source.are(one), Reason.NO_TUNNEL)
 
     def _inner(self, going: Receiving, rows: Int64s) -> Delivery:
         return inner_packets(going, rows, dscp=self.dscp == "inherit")

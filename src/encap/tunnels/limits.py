@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from encap.tunnels.sums import numbers_at
+
 if TYPE_CHECKING:
     from encap.packets import Packets
 
@@ -43,7 +45,7 @@ class Limits(NamedTuple):
     def of(cls, packets: Packets, rows: Int64s, own: int) -> Limits:
         """Of a batch in which these rows are whole IPv6 headers; `own` is the device's limit."""
         given = np.full(len(packets), own, np.int64)
-        kind = packets.data[packets.starts[rows] + 6]
+        kind = numbers_at(packets.data, packets.starts[rows] + 6, 1)
         rows = rows[np.isin(kind, EXTENSIONS)]
         places = _places(packets, rows)
         rows, places = rows[places > 0], places[places > 0]
@@ -55,8 +57,10 @@ class Limits(NamedTuple):
         """The different limits, and for each packet, uint8[n], which of them it gets."""
         if not len(self.given):
             return [NO_LIMIT], np.zeros(0, np.uint8)
-        known, which = np.unique(self.given, return_inverse=True)
-        return known.tolist(), which.astype(np.uint8)
+        present = np.zeros(NO_LIMIT + 1, np.int64)
+        present[self.given] = 1
+        known = np.flatnonzero(present)
+        return known.tolist(), (np.cumsum(present) - 1)[self.given].astype(np.uint8)
 
 
 def _places(packets: Packets, rows: Int64s) -> Int64s:

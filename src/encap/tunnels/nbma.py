@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP
-from encap.tunnels.embedded import SIX_TO_FOUR, is_global, isatap_ipv4, starts_with
-from encap.tunnels.innerip import DESTINATION, addresses, ipv4_destinations
+from encap.tunnels.embedded import SIX_TO_FOUR, identified, is_global
+from encap.tunnels.halves import Halves
+from encap.tunnels.innerip import DESTINATION, SOURCE, addresses, ipv4_destinations
 from encap.tunnels.inside import Inside
 from encap.tunnels.reasons import Reason
 from encap.tunnels.replies import HOST, answers
@@ -55,23 +56,23 @@ def aim(tunnel: SITTunnel, wrapping: Wrapping, packets: Packets, carried: Uint8s
     # A route that leads nowhere is told to the sender; that there is no address is not.
     lost = _nowhere(target[rows])
     if tunnel.profile == "rfc" and tunnel.domain == SIX_TO_FOUR:
-        embedded, of = SIX_TO_FOUR.ipv4(inner)
+        embedded, of = SIX_TO_FOUR.within(inner)
         lost |= of & ~is_global(embedded)
     gone = wrapping.refuse(rows[lost], Reason.NO_DESTINATION, len(packets))
     if len(gone):
         wrapping.replies.append(answers(tunnel, packets, Inside.of(packets, gone), HOST))
 
 
-def _sixth(tunnel: SITTunnel, inner: Uint8s) -> Uint32s:
+def _sixth(tunnel: SITTunnel, inner: Halves) -> Uint32s:
     """uint32[m]: where IPv6 packets go, by their destinations; 0 where nothing says so."""
     hops = tunnel.routes.next_hops(inner)
     scopes = Scopes.of(hops)
-    last, identified = isatap_ipv4(hops)
-    embedded, of = tunnel.domain.ipv4(inner)
+    last, of_isatap = identified(hops)
+    embedded, of = tunnel.domain.within(inner)
     compatible = np.where(scopes.compatible, last, np.uint32(0))
     found = np.where(of & (embedded != 0), embedded, compatible)
     if tunnel.isatap:
-        known = identified & scopes.unicast
+        known = of_isatap & scopes.unicast
         found = np.where(known, np.where(last != 0, last, found), np.uint32(0))
     return found
 
@@ -104,9 +105,8 @@ def check_sources(tunnel: SITTunnel, going: Receiving) -> None:
     """Refuses IPv6 packets whose addresses do not belong to the outer ones."""
     rows = going.rows(going.protocol == IPV6)
     packets = going.packets
-    at = (packets.starts[rows] + going.inner[rows] + 8)[:, None]
-    source = packets.data[at + np.arange(16)]
-    target = packets.data[at + np.arange(16, 32)]
+    at = packets.starts[rows] + going.inner[rows]
+    source, target = (Halves.at(packets.data, at + place) for place in (SOURCE, DESTINATION))
     theirs, ours = going.columns["ipv4.src"][rows], going.columns["ipv4.dst"][rows]
     if tunnel.isatap:
         spoofed = ~_believed(tunnel, theirs, source)
@@ -118,33 +118,33 @@ def check_sources(tunnel: SITTunnel, going: Receiving) -> None:
     going.refuse(wrong, Reason.SPOOFED)
 
 
-def _believed(tunnel: SITTunnel, theirs: Uint32s, source: Uint8s) -> Bools:
+def _believed(tunnel: SITTunnel, theirs: Uint32s, source: Halves) -> Bools:
     """bool[m]: from a router of the list, or from the host itself, on the link.
 
     Source: RFC 5214 section 7.3; Linux, isatap_chksrc.
     """
-    embedded, identified = isatap_ipv4(source)
-    near = np.zeros(len(source), np.bool_)
-    for network in (LINK_LOCAL, *tunnel.prefixes):
-        near |= starts_with(source, network)
+    embedded, of_isatap = identified(source)
+    near = source.within(LINK_LOCAL)
+    for network in tunnel.prefixes:
+        near |= source.within(network)
     routers = np.array([int(one) for one in tunnel.prl], np.uint32)
-    found: Bools = np.isin(theirs, routers) | (identified & near & (embedded == theirs))
+    found: Bools = np.isin(theirs, routers) | (of_isatap & near & (embedded == theirs))
     return found
 
 
-def _spoofed(tunnel: SITTunnel, inner: Uint8s, outer: Uint32s, *, mine: bool) -> Bools:
+def _spoofed(tunnel: SITTunnel, inner: Halves, outer: Uint32s, *, mine: bool) -> Bools:
     """bool[m]: addresses of the domain that are not the outer ones.
 
     mine: they are destinations: those of the device itself are right whatever a NAT made outside.
     Source: Linux, is_spoofed_6rd and only_dnatted; RFC 3964 section 5.
     """
-    embedded, of = tunnel.domain.ipv4(inner)
+    embedded, of = tunnel.domain.within(inner)
     found: Bools = of & (embedded != outer)
     if mine and found.any():
         length = tunnel.domain.length
         for one in tunnel.addresses:
             if one.version == 6:
-                found &= ~starts_with(inner, IPv6Network((int(one), length), strict=False))
+                found &= ~inner.within(IPv6Network((int(one), length), strict=False))
     if tunnel.profile == "rfc" and tunnel.domain == SIX_TO_FOUR:
         found |= of & ~is_global(embedded)
     return found

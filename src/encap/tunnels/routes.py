@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from encap.errors import TunnelError
-from encap.tunnels.embedded import starts_with
+from encap.tunnels.halves import Halves
 from encap.tunnels.options import IPAddress, _Option, address
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Routes", "RoutesOption", "routes_of"]
 
-Uint8s = npt.NDArray[np.uint8]
 Uint32s = npt.NDArray[np.uint32]
 
 
@@ -58,13 +57,14 @@ class Routes:
             made.append((where, via))
         return cls(tuple(sorted(made, key=lambda one: -one[0].prefixlen)))
 
-    def next_hops(self, destinations: Uint8s) -> Uint8s:
-        """uint8[n, 16]: the gateways of packets, or their destinations where there are none."""
-        hops = destinations.copy()
+    def next_hops(self, destinations: Halves) -> Halves:
+        """The gateways of packets, or their destinations where there are none."""
+        if not self.known:
+            return destinations
+        hops = Halves(*(half.copy() for half in destinations))
         for network, gateway in reversed(self.known):
             if isinstance(network, IPv6Network):
-                here = starts_with(destinations, network)
-                hops[here] = np.frombuffer(gateway.packed, np.uint8)
+                hops.put(destinations.within(network), gateway)
         return hops
 
     def next_ipv4_hops(self, destinations: Uint32s) -> Uint32s:

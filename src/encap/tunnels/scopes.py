@@ -1,14 +1,17 @@
-"""What kind of address a column of IPv6 addresses has, as Linux tells them apart.
+"""What kind of address an IPv6 address is, as Linux tells them apart.
 
 Source: Linux, __ipv6_addr_type; RFC 4291 section 2.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from encap.tunnels.halves import Halves
 
 __all__ = ["Scopes"]
 
@@ -31,17 +34,15 @@ class Scopes(NamedTuple):
     compatible: Bools
 
     @classmethod
-    def of(cls, addresses: npt.NDArray[np.uint8]) -> Scopes:
-        """Of uint8[n, 16]."""
-        first, second = addresses[:, 0], addresses[:, 1]
-        words = np.ascontiguousarray(addresses).view(">u4")
-        low = ~words[:, :3].any(1)
-        last = words[:, 3].astype(np.uint32)
-        loopback = low & (last == 1)
-        compatible = low & (last > 1)
-        linklocal = (first == 0xFE) & (second & 0xC0 == 0x80)
+    def of(cls, addresses: Halves) -> Scopes:
+        """Of some addresses."""
+        upper, lower = addresses
+        first = (upper >> np.uint64(48)).astype(np.uint16)
+        low = (upper == 0) & (lower <= np.uint64(0xFFFFFFFF))
+        loopback, compatible = low & (lower == 1), low & (lower > 1)
+        linklocal = first & 0xFFC0 == 0xFE80
         # fec0::/10 was site local, fc00::/7 is unique local: both are unicast.
-        local = (first & 0xFE == 0xFC) | (first == 0xFE) & (second & 0x80 != 0)
-        middle = (first >= 0x20) & (first < 0xE0)
+        local = (first & 0xFE00 == 0xFC00) | linklocal | (first & 0xFFC0 == 0xFEC0)
+        middle = (first >= 0x2000) & (first < 0xE000)
         unicast = middle | local | loopback | compatible
-        return cls(unicast, first == 0xFF, linklocal, loopback, compatible)
+        return cls(unicast, first >= 0xFF00, linklocal, loopback, compatible)
