@@ -28,7 +28,7 @@ static void check_received(const encap_batch *batch, uint64_t row, const encap_r
 {
     const int64_t length = row_is_inside(batch, row) ? batch->lengths[row] : 0;
     const int64_t wire = batch->wire_lengths[row];
-    HOLDS(found->reasons[row] < ENCAP_REFUSALS && found->flags[row] < 16);
+    HOLDS(found->reasons[row] < ENCAP_REFUSALS && found->flags[row] < 32);
     HOLDS(found->ip[row] >= 0 && found->ip[row] <= found->upper[row]);
     HOLDS(found->upper[row] <= length && found->end[row] <= length);
     HOLDS(found->said[row] <= (wire > length ? wire : length));

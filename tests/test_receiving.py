@@ -59,7 +59,7 @@ def test_every_reason_and_flag_occurs() -> None:
     mine = [received(FRAMES, host) for host in HOSTS]
     reasons = {Reason(number) for one in mine for number in one.reasons.tolist()}
     assert reasons == {Reason.ACCEPTED, *_REASONS.values()}
-    assert np.bitwise_or.reduce([np.bitwise_or.reduce(one.flags) for one in mine]) == 15
+    assert np.bitwise_or.reduce([np.bitwise_or.reduce(one.flags) for one in mine]) == 31
     assert np.bitwise_or.reduce(mine[0].flags) == 1  # UDP does not matter to that host
 
 

@@ -13,7 +13,7 @@ from encap.tunnels.received import Receiver
 
 LINKS = {"eth", "sll", "sll2", "null", "vlan"}
 EXTENSIONS = {"hopopt", "routing", "fragment", "dstopts", "ah"}
-BROKEN, UDP_LENGTH, UDP_ZERO, UDP_CHECKSUM = 1, 2, 4, 8
+BROKEN, UDP_LENGTH, UDP_ZERO, UDP_CHECKSUM, EXTENDED = 1, 2, 4, 8, 16
 STOPS = {encap.Status.TRUNCATED, encap.Status.MALFORMED, encap.Status.UNSUPPORTED,
          encap.Status.DEPTH}  # fmt: skip
 
@@ -54,6 +54,8 @@ class Row:
         self.protocol = self._protocol(four)
         self.flags = BROKEN if self.stops_at(self.above) else 0
         reason = self._refusal(host, four)
+        if not four and self._is_extended():
+            self.flags |= EXTENDED
         if not reason and host.udp and self.protocol == 17:
             self.flags |= self._udp(four)
         return reason
@@ -64,6 +66,13 @@ class Row:
         if self.above == self.slot + 1:
             return self.frame[self.ip + 6]
         return 59 if self.stops_at(self.above - 1) else self.frame[self.offsets[self.above - 1]]
+
+    def _is_extended(self) -> bool:
+        if self.upper == self.ip + 40 and self.protocol != 59:
+            return False
+        header = self.frame[self.ip + 40 : self.ip + 48]
+        alone = self.upper == self.ip + 48 <= self.end and self.frame[self.ip + 6] == 60
+        return not alone or header[1:4] + header[5:] != bytes((0, 4, 1, 1, 1, 0))
 
     def _refusal(self, host: Receiver, four: bool) -> Reason:
         mac = self.frame[:6]
@@ -96,7 +105,7 @@ class Row:
 
     def _udp(self, four: bool) -> int:
         length = self.number(self.upper + 4) if self.upper + 8 <= len(self.frame) else 0
-        if self.flags or not 8 <= length <= self.said - self.upper:
+        if self.flags & BROKEN or not 8 <= length <= self.said - self.upper:
             return UDP_LENGTH
         self.limit(self.upper + length)
         if not self.number(self.upper + 6):

@@ -212,6 +212,7 @@ enum encap_refusal {
 #define ENCAP_UDP_LENGTH 2   /* its length is less than its header's, or more than IP's */
 #define ENCAP_UDP_ZERO 4     /* there is no checksum */
 #define ENCAP_UDP_CHECKSUM 8 /* it is wrong */
+#define ENCAP_EXTENDED 16    /* IPv6 has extension headers, more than an encapsulation limit */
 
 /* The host that receives. */
 typedef struct encap_receiver {

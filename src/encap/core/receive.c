@@ -81,6 +81,20 @@ INLINE uint8_t carried_protocol(const arrived *now, uint32_t family)
     return extension && !stopped_at(now->layers, last) ? *extension : NO_NEXT_HEADER;
 }
 
+/* True where behind an IPv6 header there is, or should be, an extension header to be looked at: any
+ * but one of 8 octets with an encapsulation limit alone, which says nothing to the receiver.
+ * RFC 2473 section 5.1. */
+INLINE int is_extended(const arrived *now)
+{
+    static const uint8_t limit[7] = {0, 4, 1, 0, 1, 1, 0};
+    const uint64_t behind = (uint64_t)now->ip + 40;
+    if (LIKELY(now->upper == behind && now->protocol != NO_NEXT_HEADER))
+        return 0;
+    const uint8_t *at = span(now->frame, now->size, behind, 8);
+    return !at || now->upper != behind + 8 || now->end < now->upper || now->header[6] != 60 ||
+           memcmp(at + 1, limit, 3) || memcmp(at + 5, limit + 4, 3);
+}
+
 /* The host's own address, or one of a group, is what its network card takes in. */
 INLINE int is_taken_in(const arrived *now, const encap_receiver *host)
 {
@@ -191,6 +205,8 @@ INLINE void receive_row(arrived *now, const encap_receiver *host, const encap_re
                                          : (uint8_t)(load_be16(now->header) >> 4 & 0xff);
         if (stopped_at(now->layers, now->upper_slot))
             flags = ENCAP_BROKEN_ABOVE;
+        if (host->family == ENCAP_IPV6 && is_extended(now))
+            flags |= ENCAP_EXTENDED;
         if (host->udp && refused == ENCAP_NOT_REFUSED && now->protocol == PROTOCOL_UDP)
             flags |= look_at_udp(now, host->family, pass);
     }

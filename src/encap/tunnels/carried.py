@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from encap.tunnels.innerip import Heads, versions
 from encap.tunnels.inside import IPV4_LEN, IPV6_LEN, MPLS
 from encap.tunnels.reasons import Reason
-from encap.tunnels.sums import numbers_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,10 +35,12 @@ ETHERTYPES = {IPIP: 0x0800, IPV6: 0x86DD, MPLS_IN_IP: 0x8847}
 Uint8s = npt.NDArray[np.uint8]
 
 
-def protocols(packets: Packets) -> Uint8s:
-    """uint8[n]: the protocol number that each packet gets; 0 where it is nothing of that."""
-    data, kinds = packets.data, packets.linktypes
-    version = (numbers_at(data, packets.starts, 1) >> np.uint64(4)).astype(np.uint8)
+def protocols(packets: Packets, heads: Heads | None = None) -> Uint8s:
+    """uint8[n]: the protocol number that each packet gets; 0 where it is nothing of that.
+
+    heads: their first octets, where somebody has read them already.
+    """
+    kinds, version = packets.linktypes, versions(packets, heads)
     if kinds.strides != (0,) or (len(kinds) and kinds[0] not in RAW):
         # What is known is not read; Ethernet and others are neither.
         version[~np.isin(kinds, RAW)] = 0

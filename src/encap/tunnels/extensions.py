@@ -12,19 +12,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from encap._lib import lib
 from encap.tunnels.reasons import Reason
 from encap.tunnels.receiving import Array, Bools, Int64s, Receiving
 from encap.tunnels.replies import UNKNOWN_OPTION, WRONG_FIELD, Error, errors
 
 __all__ = ["check_extensions"]
 
-HOP_BY_HOP, ROUTING, FRAGMENT, NO_NEXT, DESTINATION = 0, 43, 44, 59, 60
+HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION = 0, 43, 44, 60
 EXTENSIONS = (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION)
 IPV6_LEN = 40
 PAD1, PADN, ROUTER_ALERT, JUMBO, HOME_ADDRESS = 0, 1, 5, 0xC2, 0xC9
 MOST_OPTIONS, MOST_PADDING = 8, 7
-LIMIT, LIMIT_MASK = np.uint64(0x00000401_00010100), np.uint64(0x00FFFFFF_00FFFFFF)
-"""A header with an encapsulation limit alone: what nearly every such header is."""
 
 
 class Fault(NamedTuple):
@@ -37,12 +36,10 @@ class Fault(NamedTuple):
 
 def check_extensions(going: Receiving) -> None:
     """Refuses packets whose extension headers are cut short, wrong, or not to be ignored."""
-    behind = going.ip + IPV6_LEN
-    # Where the walk could not read such a header, it found nothing behind it.
-    rows = going.rows((going.upper != behind) | (going.protocol == NO_NEXT))
+    rows = going.rows(going.flags & lib.ENCAP_EXTENDED != 0)
     if not len(rows):
         return
-    at, kind = behind[rows], going.numbers(rows, going.ip[rows] + 6, 1)
+    at, kind = going.ip[rows] + IPV6_LEN, going.numbers(rows, going.ip[rows] + 6, 1)
     end = np.minimum(going.upper[rows], going.end[rows])
     still = np.ones(len(rows), np.bool_)
     for _ in range(16):  # a walk finds no more headers than that
@@ -74,7 +71,10 @@ def _check_header(going: Receiving, rows: Int64s, at: Int64s, kind: Array, still
     for number in (HOP_BY_HOP, DESTINATION):
         chosen = np.flatnonzero(still & (kind == number))
         if len(chosen):
-            for fault in _options(going, rows[chosen], at[chosen], number):
+            first = at[chosen]
+            units = going.numbers(rows[chosen], first + 1, 1).astype(np.int64)
+            end = first + units * 8 + 8
+            for fault in _options(going, rows[chosen], first + 2, end, number):
                 _refuse(going, fault)
 
 
@@ -97,18 +97,8 @@ def _refuse(going: Receiving, fault: Fault) -> None:
     going.replies.append(told)
 
 
-def _options(going: Receiving, rows: Int64s, at: Int64s, header: int) -> list[Fault]:
+def _options(going: Receiving, rows: Int64s, at: Int64s, end: Int64s, header: int) -> list[Fault]:
     """What is wrong with the options of some headers, all of which are whole."""
-    end = at + going.numbers(rows, at + 1, 1).astype(np.int64) * 8 + 8
-    usual = going.numbers(rows, at, 8) & LIMIT_MASK == LIMIT
-    chosen = np.flatnonzero(~usual)
-    if not len(chosen):
-        return []
-    return _walk(going, rows[chosen], at[chosen] + 2, end[chosen], header)
-
-
-def _walk(going: Receiving, rows: Int64s, at: Int64s, end: Int64s, header: int) -> list[Fault]:
-    """Option by option, until all rows are at their end or refused."""
     count, padding = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
     bad, asked = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
     known = (ROUTER_ALERT, JUMBO) if header == HOP_BY_HOP else ()

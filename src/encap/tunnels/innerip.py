@@ -7,22 +7,53 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from encap._lib import lib, pointer
 from encap.tunnels.halves import Halves
 from encap.tunnels.sums import numbers_at
 
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["DESTINATION", "SOURCE", "addresses", "ipv4_destinations"]
+__all__ = ["DESTINATION", "SOURCE", "Heads", "ipv4_destinations", "versions"]
 
 Int64s = npt.NDArray[np.int64]
 SOURCE, DESTINATION, IPV4_DESTINATION = 8, 24, 16
 """Where the addresses of IPv6 headers are, and those of IPv4."""
 
 
-def addresses(packets: Packets, rows: Int64s, at: int) -> Halves:
-    """Addresses of rows that begin with a whole IPv6 header; `at` says which."""
-    return Halves.at(packets.data, packets.starts[rows] + at)
+class Heads:
+    """The first octets of the packets of a batch, copied once: uint64[n] numbers of 8 octets.
+
+    What lies behind the end of a packet is 0.
+    """
+
+    __slots__ = ("words",)
+
+    def __init__(self, packets: Packets, octets: int) -> None:
+        count = len(packets)
+        room = np.zeros((count, octets), np.uint8)
+        if count and packets.data.size:
+            lib.encap_copy_spans(
+                pointer(packets.data, "uint8_t"), packets.data.size,
+                pointer(packets.starts, "int64_t"), pointer(packets.lengths, "uint32_t"),
+                0, count, octets, pointer(room.reshape(-1), "uint8_t", writable=True),
+            )  # fmt: skip
+        self.words = room.view(">u8")
+
+    def numbers(self, at: int) -> npt.NDArray[np.uint64]:
+        """uint64[n]: the 8 octets at a multiple of 8."""
+        return self.words[:, at // 8].astype(np.uint64)
+
+    def addresses(self, at: int) -> Halves:
+        """The IPv6 addresses at `SOURCE` or `DESTINATION`, of packets that begin with that."""
+        return Halves(self.numbers(at), self.numbers(at + 8))
+
+
+def versions(packets: Packets, heads: Heads | None = None) -> npt.NDArray[np.uint8]:
+    """uint8[n]: the first four bits of each packet."""
+    if heads is None:
+        return (numbers_at(packets.data, packets.starts, 1) >> np.uint64(4)).astype(np.uint8)
+    return (heads.numbers(0) >> np.uint64(60)).astype(np.uint8)
 
 
 def ipv4_destinations(packets: Packets, rows: Int64s) -> npt.NDArray[np.uint32]:

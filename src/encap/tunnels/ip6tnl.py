@@ -20,7 +20,7 @@ from encap.tunnels.arriving import Delivery, inner_packets
 from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP, carry, check_carried, protocols
 from encap.tunnels.departing import Wrapping
 from encap.tunnels.halves import Halves
-from encap.tunnels.innerip import DESTINATION, SOURCE, addresses
+from encap.tunnels.innerip import DESTINATION, SOURCE, Heads
 from encap.tunnels.inside import Inside
 from encap.tunnels.iptunnel import check_ends, ip_header, number_or, outer_options
 from encap.tunnels.limits import NO_LIMIT, Limits
@@ -85,9 +85,10 @@ class IP6Tunnel(OverIPv6):
     # --- packets out
 
     def _wrap(self, packets: Packets) -> Wrapping:
-        carried = protocols(packets)
+        heads = Heads(packets, SOURCE + 16)
+        carried = protocols(packets, heads)
         own = NO_LIMIT if self.encaplimit == "none" else number_or(self.encaplimit, 4)
-        limits = Limits.of(packets, np.flatnonzero(carried == IPV6), own)
+        limits = Limits.of(packets, carried == IPV6, heads, own)
         known, which = limits.templates()
         wrapping = Wrapping([self._headers(limit) for limit in known], {}, self._outer())
         wrapping.which = None if len(known) == 1 else which
@@ -96,7 +97,12 @@ class IP6Tunnel(OverIPv6):
         carry(wrapping, carried, MODES[self.mode], self._headers(own, MPLS_IN_IP))
         if len(limits.spent):
             self._refuse_spent(wrapping, packets, limits)
-        self._refuse_circles(wrapping, packets, carried)
+        if self.remote is not None:
+            # Packets from the other end come round in a circle: RFC 2473 section 4.1.
+            circles = (carried == IPV6) & heads.addresses(SOURCE).are(self.remote)
+            if circles.any():
+                rows = np.flatnonzero(circles)
+                wrapping.refuse(rows, Reason.NOT_CARRIED, len(packets))
         return wrapping
 
     def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
@@ -128,25 +134,15 @@ class IP6Tunnel(OverIPv6):
         inside = Inside.of(packets, rows)
         wrapping.replies.append(answers(self, packets, inside, WRONG_FIELD, rest))
 
-    def _refuse_circles(self, wrapping: Wrapping, packets: Packets, carried: Uint8s) -> None:
-        """Packets from the other end, which come round in a circle.
-
-        Source: RFC 2473 section 4.1; Linux, ip6_tnl_addr_conflict.
-        """
-        if self.remote is not None:
-            rows = np.flatnonzero(carried == IPV6)
-            circles = addresses(packets, rows, SOURCE).are(self.remote)
-            wrapping.refuse(rows[circles], Reason.NOT_CARRIED, len(packets))
-
     def _find_targets(self, wrapping: Wrapping, packets: Packets) -> None:
         """Sends IPv6 packets to their next hops; nothing says where others go.
 
         Source: Linux, ip6_tnl_xmit and ip6_tnl_get_cap.
         """
-        rows = np.flatnonzero(protocols(packets) == IPV6)
-        target = Halves(*np.zeros((2, len(packets)), np.uint64))
-        hops = self.routes.next_hops(addresses(packets, rows, DESTINATION))
-        target.upper[rows], target.lower[rows] = hops
+        heads = Heads(packets, DESTINATION + 16)
+        hops = self.routes.next_hops(heads.addresses(DESTINATION))
+        sixth = protocols(packets, heads) == IPV6
+        target = Halves(*(half * sixth for half in hops))
         wrapping.columns["ipv6.dst"] = target.column()
         scopes = Scopes.of(target)
         lost = ~(scopes.unicast | scopes.multicast) | scopes.loopback | scopes.linklocal

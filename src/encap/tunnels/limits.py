@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from encap.tunnels.sums import numbers_at
-
 if TYPE_CHECKING:
     from encap.packets import Packets
+    from encap.tunnels.innerip import Heads
 
 __all__ = ["NO_LIMIT", "Limits"]
 
 Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION = 0, 43, 44, 51, 60
 EXTENSIONS = (HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION)
 LIMIT, LIMIT_LEN = 4, 3
@@ -42,11 +42,17 @@ class Limits(NamedTuple):
     places: Int64s
 
     @classmethod
-    def of(cls, packets: Packets, rows: Int64s, own: int) -> Limits:
-        """Of a batch in which these rows are whole IPv6 headers; `own` is the device's limit."""
+    def of(cls, packets: Packets, sixth: Bools, heads: Heads, own: int) -> Limits:
+        """Of a batch.
+
+        sixth: bool[n], where it has whole IPv6 headers.  heads: its first octets, 8 at least.
+        own: the device's limit.
+        """
         given = np.full(len(packets), own, np.int64)
-        kind = numbers_at(packets.data, packets.starts[rows] + 6, 1)
-        rows = rows[np.isin(kind, EXTENSIONS)]
+        kind = (heads.numbers(0) >> np.uint64(8)).astype(np.uint8)
+        extended = np.zeros(256, np.bool_)
+        extended[list(EXTENSIONS)] = True
+        rows = np.flatnonzero(sixth & extended[kind])
         places = _places(packets, rows)
         rows, places = rows[places > 0], places[places > 0]
         found = packets.data[packets.starts[rows] + places + 2].astype(np.int64)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP
+from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP, protocols
 from encap.tunnels.embedded import SIX_TO_FOUR, identified, is_global
 from encap.tunnels.halves import Halves
-from encap.tunnels.innerip import DESTINATION, SOURCE, addresses, ipv4_destinations
+from encap.tunnels.innerip import DESTINATION, SOURCE, Heads, ipv4_destinations
 from encap.tunnels.inside import Inside
 from encap.tunnels.reasons import Reason
 from encap.tunnels.replies import HOST, answers
@@ -37,29 +37,28 @@ Uint32s = npt.NDArray[np.uint32]
 Bools = npt.NDArray[np.bool_]
 
 
-def aim(tunnel: SITTunnel, wrapping: Wrapping, packets: Packets, carried: Uint8s) -> None:
-    """Gives each packet its outer destination, or refuses it.
-
-    carried: uint8[n], protocol numbers.
-    """
-    rows = np.flatnonzero(carried == IPV6)
-    inner = addresses(packets, rows, DESTINATION)
-    target = np.zeros(len(packets), np.uint32)
-    target[rows] = _sixth(tunnel, inner)
+def aim(tunnel: SITTunnel, wrapping: Wrapping, packets: Packets) -> None:
+    """Gives each packet its outer destination, or refuses it."""
+    heads = Heads(packets, DESTINATION + 16)
+    carried, inner = protocols(packets, heads), heads.addresses(DESTINATION)
+    sixth = carried == IPV6
+    target = _sixth(tunnel, inner) * sixth
     if tunnel.remote is None:
         fourth = aim_ipv4(tunnel.routes, wrapping, packets, carried)
         target[fourth] = wrapping.columns["ipv4.dst"][fourth]
     else:
-        target[carried != IPV6] = int(tunnel.remote)
+        target[~sixth] = int(tunnel.remote)
     wrapping.columns["ipv4.dst"] = target
-    wrapping.refuse(rows[target[rows] == 0], Reason.NO_DESTINATION, len(packets))
+    lost = sixth & (target == 0)
+    if lost.any():
+        wrapping.refuse(np.flatnonzero(lost), Reason.NO_DESTINATION, len(packets))
     # A route that leads nowhere is told to the sender; that there is no address is not.
-    lost = _nowhere(target[rows])
+    lost = sixth & _nowhere(target)
     if tunnel.profile == "rfc" and tunnel.domain == SIX_TO_FOUR:
         embedded, of = SIX_TO_FOUR.within(inner)
-        lost |= of & ~is_global(embedded)
-    gone = wrapping.refuse(rows[lost], Reason.NO_DESTINATION, len(packets))
-    if len(gone):
+        lost |= sixth & of & ~is_global(embedded)
+    if lost.any():
+        gone = wrapping.refuse(np.flatnonzero(lost), Reason.NO_DESTINATION, len(packets))
         wrapping.replies.append(answers(tunnel, packets, Inside.of(packets, gone), HOST))
 
 
@@ -89,8 +88,9 @@ def aim_ipv4(
     target[rows] = routes.next_ipv4_hops(ipv4_destinations(packets, rows))
     wrapping.columns["ipv4.dst"] = target
     lost = rows[(target[rows] == 0) | _nowhere(target[rows])]
-    labels = np.flatnonzero(carried == MPLS_IN_IP)
-    wrapping.refuse(np.concatenate([lost, labels]), Reason.NO_DESTINATION, len(packets))
+    lost = np.concatenate([lost, np.flatnonzero(carried == MPLS_IN_IP)])
+    if len(lost):
+        wrapping.refuse(lost, Reason.NO_DESTINATION, len(packets))
     return rows
 
 
@@ -104,9 +104,7 @@ def _nowhere(target: Uint32s) -> Bools:
 def check_sources(tunnel: SITTunnel, going: Receiving) -> None:
     """Refuses IPv6 packets whose addresses do not belong to the outer ones."""
     rows = going.rows(going.protocol == IPV6)
-    packets = going.packets
-    at = packets.starts[rows] + going.inner[rows]
-    source, target = (Halves.at(packets.data, at + place) for place in (SOURCE, DESTINATION))
+    source, target = (_inner_addresses(going, rows, place) for place in (SOURCE, DESTINATION))
     theirs, ours = going.columns["ipv4.src"][rows], going.columns["ipv4.dst"][rows]
     if tunnel.isatap:
         spoofed = ~_believed(tunnel, theirs, source)
@@ -116,6 +114,20 @@ def check_sources(tunnel: SITTunnel, going: Receiving) -> None:
     wrong = np.zeros(len(going), np.bool_)
     wrong[rows] = spoofed
     going.refuse(wrong, Reason.SPOOFED)
+
+
+def _inner_addresses(going: Receiving, rows: npt.NDArray[np.int64], place: int) -> Halves:
+    """The addresses of IPv6 headers behind the outer one, whatever their version bits are."""
+    name = "ipv6.src" if place == SOURCE else "ipv6.dst"
+    column = going.columns[name]
+    found = Halves.of(column if len(rows) == len(going) else column[rows])
+    # A column has those of the first header that is one.
+    strange = np.flatnonzero(going.broken_above()[rows])
+    if len(strange):
+        there = rows[strange]
+        at = going.packets.starts[there] + going.inner[there] + place
+        found.upper[strange], found.lower[strange] = Halves.at(going.packets.data, at)
+    return found
 
 
 def _believed(tunnel: SITTunnel, theirs: Uint32s, source: Halves) -> Bools:

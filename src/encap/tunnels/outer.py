@@ -21,7 +21,9 @@ def is_address(column: Array, address: IPAddress) -> Bools:
     if address.version == 4:
         found: Bools = column == np.uint32(int(address))
         return found
-    same: Bools = (column == np.frombuffer(address.packed, np.uint8)).all(1)
+    halves = np.ascontiguousarray(column).view(np.uint64)
+    first, last = np.frombuffer(address.packed, np.uint64)
+    same: Bools = (halves[:, 0] == first) & (halves[:, 1] == last)
     return same
 
 

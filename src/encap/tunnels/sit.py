@@ -133,7 +133,7 @@ class SITTunnel(OverIPv4):
     def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
         super()._settle(wrapping, packets)
         if (self.remote is None or self.isatap) and "ipv4.dst" not in wrapping.columns:
-            aim(self, wrapping, packets, protocols(packets))
+            aim(self, wrapping, packets)
 
     def _set_df(self, wrapping: Wrapping, packets: Packets, carried: Uint8s) -> None:
         """DF is never that of IPv6, and not set where the path has no room for 1,280 octets."""
@@ -149,6 +149,11 @@ class SITTunnel(OverIPv4):
             wrapping.columns["ipv4.flags"] = flags
 
     # --- packets in
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        inner = ("ipv6.src", "ipv6.dst") if self.isatap or self.remote is None else ()
+        return *self.FIELDS, *inner
 
     def _check(self, going: Receiving) -> None:
         check_carried(going, EVERY)
