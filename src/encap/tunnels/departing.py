@@ -85,6 +85,8 @@ def _taken(value: Any, rows: npt.NDArray[np.int64]) -> Any:
     """Some rows of a column; what is one for all stays."""
     if isinstance(value, tuple):  # octets, starts and lengths
         return value[0], value[1][rows], value[2][rows]
+    if isinstance(value, list):  # options of each packet
+        return [value[row] for row in rows.tolist()]
     return value[rows] if isinstance(value, np.ndarray) and value.ndim else value
 
 
@@ -149,10 +151,12 @@ def send(
 
 def _whole(name: str, value: Any, count: int) -> Any:
     """A column as arrays, of which some rows can be taken. FieldError where it has others."""
-    value = np.asarray(value) if isinstance(value, list) and "options" not in name else value
+    if isinstance(value, list) and not name.endswith(".options"):
+        value = np.asarray(value)
     parts = value[1:] if isinstance(value, tuple) else (value,)
     for part in parts:
-        if isinstance(part, np.ndarray | list) and np.ndim(part) and len(part) != count:
+        varies = isinstance(part, list) or (isinstance(part, np.ndarray) and part.ndim)
+        if varies and len(part) != count:
             raise FieldError(f"{name} has {len(part)} values, {count} are needed", field=name)
     return value
 

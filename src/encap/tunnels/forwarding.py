@@ -18,7 +18,14 @@ from encap._lib import lib, pointer
 from encap.addresses import MAC
 from encap.errors import TunnelError
 from encap.frames import NO_TIME
-from encap.tunnels.options import AddressOption, IPAddress, MACOption, NumberOption, frozen
+from encap.tunnels.options import (
+    AddressOption,
+    IPAddress,
+    MACOption,
+    NumberOption,
+    _Option,
+    frozen,
+)
 from encap.tunnels.sums import numbers_at
 
 __all__ = [
@@ -66,6 +73,20 @@ class FDBEntry:
     def number(self) -> int:
         """The MAC address as a number."""
         return 0 if self.mac is None else int(self.mac)
+
+
+class EntriesOption(_Option[tuple[FDBEntry, ...], Iterable[FDBEntry]]):
+    """Entries of a forwarding table."""
+
+    def __init__(self) -> None:
+        super().__init__(_entries, default=())
+
+
+def _entries(name: str, value: Any) -> tuple[FDBEntry, ...]:
+    found = tuple(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(one, FDBEntry) for one in found):
+        raise TunnelError(f"{name} are of FDBEntry, not {value!r}")
+    return found
 
 
 def mac_numbers(octets: npt.NDArray[np.uint8], at: Int64s) -> Uint64s:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from encap.flow import SourcePorts
 from encap.headers.geneve import CRITICAL, UDP_PORT, Geneve, GeneveOption, GeneveOptions
 from encap.tunnels.frames import check_ethernet, check_inner, check_own, check_packet
 from encap.tunnels.iptunnel import number_or
-from encap.tunnels.options import NumberOption, frozen
+from encap.tunnels.options import NumberOption, _Option, frozen
 from encap.tunnels.outer import is_address
 from encap.tunnels.reasons import Reason
 from encap.tunnels.udptunnel import UDP_WORDS, OverUDP
@@ -28,8 +28,28 @@ __all__ = ["GeneveTunnel"]
 
 HEADER_LEN, OPTION_LEN = 8, 4
 OPTIONS = "geneve.options"
+MOST_MTU = 65465
+"""What an external device takes: 65,535 less the headers over IPv6, Ethernet's included."""
 ETHERNET, IPV4, IPV6 = 0x6558, 0x0800, 0x86DD
 IP_LEN = {IPV4: 20, IPV6: 40}
+
+
+class GeneveOptionsOption(_Option[tuple[GeneveOption, ...], Iterable[GeneveOption]]):
+    """What stands behind the header of each packet."""
+
+    def __init__(self) -> None:
+        super().__init__(_options, default=())
+
+
+def _options(name: str, value: Any) -> tuple[GeneveOption, ...]:
+    found = tuple(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(one, GeneveOption) for one in found):
+        raise TunnelError(f"{name} are of GeneveOption, not {value!r}")
+    try:
+        Geneve(options=found)
+    except FieldError as error:
+        raise TunnelError(f"{name}: {error}") from error
+    return found
 
 
 @frozen
@@ -48,7 +68,7 @@ class GeneveTunnel(OverUDP):
 
     id: NumberOption = NumberOption(0, 0xFFFFFF, default=0)
     dstport: NumberOption = NumberOption(0, 65535, default=UDP_PORT)
-    options: tuple[GeneveOption, ...] = ()
+    options: GeneveOptionsOption = GeneveOptionsOption()
     innerprotoinherit: bool = False
 
     KINDS: ClassVar = ("geneve",)
@@ -58,14 +78,6 @@ class GeneveTunnel(OverUDP):
         "geneve.vni",
     )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "options", tuple(self.options))
-        try:
-            Geneve(options=self.options)
-        except FieldError as error:
-            raise TunnelError(f"options: {error}") from error
-
     @classmethod
     def _of_device(cls, device: Device, host: Host, arguments: dict[str, Any]) -> dict[str, Any]:
         found = super()._of_device(device, host, arguments)
@@ -74,6 +86,12 @@ class GeneveTunnel(OverUDP):
         # The device's own port counts, whatever a route or filter says.
         found.pop("dstport", None)
         return found
+
+    @property
+    def device_mtu(self) -> int:
+        if self.external and self.mtu is None:
+            return MOST_MTU
+        return super().device_mtu
 
     @property
     def frames(self) -> bool:

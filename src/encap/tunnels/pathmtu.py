@@ -6,7 +6,7 @@ Source: Linux, skb_tunnel_check_pmtu; RFC 1191 section 4, RFC 4443 sections 2.4 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ __all__ = ["answerable", "answers"]
 ETHERNET_LEN = 14
 LEAST = {4: 576, 6: 1280}
 """A tunnel that leaves less room is none that a sender could adapt to."""
-DONT_FRAGMENT = 0x4000
+DONT_FRAGMENT, DF = 0x4000, 2
 ICMP, ICMPV6 = 1, 58
 ICMP_ERRORS = (3, 4, 5, 11, 12)
 REDIRECT = 137
@@ -60,23 +60,23 @@ def _is_group(address: npt.NDArray[np.uint32]) -> Bools:
 
 def answers(packets: Packets, inside: Inside, room: Int64s) -> Packets:
     """One answer for each of these packets, all of which are to get one."""
-    made = []
-    for size in np.unique(room):
-        for version, where in ((4, inside.ipv4), (6, inside.ipv6)):
-            chosen = inside.chosen(where & (room == size))
-            if len(chosen.rows):
-                made.append(_answers(packets, chosen, version, int(size)))
+    octets, made = packets.data, []
+    for version, where in ((4, inside.ipv4), (6, inside.ipv6)):
+        chosen = inside.chosen(where)
+        if not len(chosen.rows):
+            continue
+        if version == 4:
+            flags = np.full(len(chosen.rows), DF, np.uint8)
+            columns = {
+                "ipv4.ttl": octets[chosen.ip + 8],
+                "ipv4.flags": flags,
+                "ipv4.tos": flags & 0,
+            }
+        else:
+            columns = {"ipv6.hop_limit": octets[chosen.ip + 7]}
+        told = errors(
+            packets, chosen.rows, chosen.ip, TOO_BIG, None, version=version, rest=room[where],
+            columns=columns,
+        )  # fmt: skip
+        made.append(told)
     return Packets.concat(made)
-
-
-def _answers(packets: Packets, inside: Inside, version: int, room: int) -> Packets:
-    """Those of one IP version, all with the same room."""
-    columns: dict[str, Any]
-    if version == 4:
-        hops = packets.data[inside.ip + 8]
-        columns = {"ipv4.ttl": hops, "ipv4.flags": 2, "ipv4.tos": 0}
-    else:
-        columns = {"ipv6.hop_limit": packets.data[inside.ip + 7]}
-    return errors(
-        packets, inside.rows, inside.ip, TOO_BIG, None, version=version, rest=room, columns=columns
-    )

@@ -15,7 +15,13 @@ from encap.headers.gpe import UDP_PORT as GPE_PORT
 from encap.headers.gpe import VXLANGPE
 from encap.headers.vxlan import G_FLAG, I_FLAG, LINUX_PORT, UDP_PORT, VXLAN
 from encap.tunnels.bridging import entries
-from encap.tunnels.forwarding import Destinations, FDBEntry, mac_numbers, sending
+from encap.tunnels.forwarding import (
+    Destinations,
+    EntriesOption,
+    FDBEntry,
+    mac_numbers,
+    sending,
+)
 from encap.tunnels.iptunnel import number_or
 from encap.tunnels.options import AddressOption, NumberOption, frozen
 from encap.tunnels.remcsum import offload
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["VXLANTunnel"]
 
 SECOND = 1_000_000_000
+ETHERNET_MTU = 1500
 _NEIGHBOURS = "answers come from a table of neighbours, which there is none of here"
 _MARK = {"vxlan.group_policy_id": 0, "vxlan.gbp_dont_learn": 22, "vxlan.gbp_applied": 19}
 """Where in a mark the parts of a group policy are."""
@@ -67,7 +74,7 @@ class VXLANTunnel(OverUDP):
     learning: bool | None = None
     ageing: NumberOption = NumberOption(0, 0xFFFFFFFF, default=300)
     maxaddress: NumberOption = NumberOption(0, 0xFFFFFFFF, default=0)
-    fdb: tuple[FDBEntry, ...] = ()
+    fdb: EntriesOption = EntriesOption()
     gbp: bool = False
     mark: NumberOption = NumberOption(0, 0xFFFFFFFF, default=0)
     gpe: bool = False
@@ -94,22 +101,24 @@ class VXLANTunnel(OverUDP):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "fdb", tuple(self.fdb))
         if self.group is not None and not self.group.is_multicast:
             raise TunnelError(f"group is a multicast address, not {self.group}")
         if self.group is not None and self.remote is not None:
             raise TunnelError("remote and group exclude each other")
         wrong = "of another IP version than the other addresses"
         version = 6 if self.family == "ipv6" else 4
-        for what, one in (("group", self.group), *(("fdb", entry.dst) for entry in self.fdb)):
+        named = (("local", self.local), *(("fdb", entry.dst) for entry in self.fdb))
+        for what, one in named:
             if one is not None and one.version != version:
                 raise TunnelError(f"{what}: {one} is {wrong}")
         if self.gpe and (self.gbp or self.remcsumtx or self.remcsumrx or self.learning):
             raise TunnelError("gpe excludes gbp, remcsumtx, remcsumrx and learning")
         if self.srcport is not None:
-            low, high = self.srcport
-            if not 0 <= low <= 65535 or not 0 <= high <= 65535:
-                raise TunnelError(f"srcport is two ports, not {low} and {high}")
+            pair: tuple[Any, ...] = tuple(self.srcport)
+            if len(pair) != 2 or not all(
+                isinstance(one, int) and 0 <= one < 1 << 16 for one in pair
+            ):
+                raise TunnelError(f"srcport is two ports, not {self.srcport!r}")
 
     @classmethod
     def _of_device(cls, device: Device, host: Host, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -122,6 +131,8 @@ class VXLANTunnel(OverUDP):
                     raise TunnelError(f"{device.name}: {word} cannot be {arguments[word]}")
             except ValueError as error:
                 raise TunnelError(f"{device.name}: {word}: {error}") from error
+        if device.mtu is None and "dev" not in device.words:
+            device.mtu = ETHERNET_MTU  # of no link that it knows
         default = "remote" in arguments or "group" in arguments
         listed = device.more.get("fdb", [])
         return found | {"fdb": entries(listed, default=default, what=device.name)}
