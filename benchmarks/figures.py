@@ -2,8 +2,8 @@
 
     python benchmarks/figures.py [GROUP ...] [--markdown]
 
-The groups are batches, encap, rewrite, filter, fragments, files, command and packets: all without
-a name.
+The groups are batches, encap, rewrite, filter, fragments, esp, files, command and packets: all
+without a name.
 
 Needs a quiet machine and a few minutes. Reference and candidate take turns in one process, at
 least 15 rounds; what is reported is least time by least time. The table goes to standard output,
@@ -26,7 +26,17 @@ from encap import implementations
 from goals import Figure, Report, markdown
 from workloads import BUILD, PACKETS
 
-GROUPS = ("batches", "encap", "rewrite", "filter", "fragments", "files", "command", "packets")
+GROUPS = (
+    "batches",
+    "encap",
+    "rewrite",
+    "filter",
+    "fragments",
+    "esp",
+    "files",
+    "command",
+    "packets",
+)
 QUIET = 0.5  # processes that run, in the last minute; this one has only begun
 RESULTS = BUILD / "figures.json"
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"

@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["VTITunnel"]
 
 ESP, UDP = 50, 17
-ESP_LEN, UDP_LEN = 8, 8
-KEEPALIVE = 0xFF
+ESP_LEN = 8
 
 
 @frozen
@@ -70,7 +69,6 @@ class VTITunnel(Tunnel):
         **ADDRESSES, "key": text("key"), "ikey": text("ikey"), "okey": text("okey"),
         "if_id": number("if_id"), "dev": text("dev"),
     }  # fmt: skip
-    FIELDS: ClassVar[tuple[str, ...]] = ("udp.len", "udp.checksum", "udp.dport")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -210,6 +208,11 @@ class VTITunnel(Tunnel):
 
         return receive(self, packets)
 
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        ends = (f"{self.family}.src", f"{self.family}.dst")
+        return (*ends, "udp.dport") if self._ports() else ends
+
     def _ports(self) -> Mapping[int, str | None]:
         return {one.encap.dport: "esp" for one in self.receiving if one.encap is not None}
 
@@ -219,20 +222,17 @@ class VTITunnel(Tunnel):
             if mine is not None:
                 theirs = going.columns[f"{going.family}.{name}"]
                 going.refuse(~is_address(theirs, mine), Reason.NO_STATE)
-        direct = going.protocol == ESP
-        end, said = going.end, going.said
-        # One look at the rows without UDP, and one at the others.
-        kept = going.rows(direct)
-        going.reasons[kept] = Reason.OTHER_PROTOCOL
-        ports = self._ports()
+        direct, ports = going.protocol == ESP, self._ports()
         if ports:
+            # What is without UDP waits meanwhile.
+            kept = going.rows(direct)
+            going.reasons[kept] = Reason.OTHER_PROTOCOL
             check_udp(going, next(iter(ports)), zero_ok=False)
             self._check_marker(going)
+            going.reasons[kept] = 0
+            going.inner = np.where(direct, going.upper, going.inner)
         else:
             going.refuse(~direct, Reason.OTHER_PROTOCOL)
-        going.reasons[kept] = 0
-        going.end, going.said = np.where(direct, end, going.end), np.where(direct, said, going.said)
-        going.inner = np.where(direct, going.upper, going.upper + UDP_LEN)
         going.refuse(going.end < going.said, Reason.INCOMPLETE)
 
     @staticmethod

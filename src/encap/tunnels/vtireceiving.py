@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from encap.packets import Packets
 from encap.tunnels.arriving import Delivery, deliver
+from encap.tunnels.esp.ciphers import gather
 from encap.tunnels.esp.opening import Opened, open_packets
 from encap.tunnels.esp.policy import Addresses
 from encap.tunnels.reasons import Reason
@@ -104,8 +105,7 @@ def receive(tunnel: VTITunnel, packets: Packets) -> Result:
 def _associations(tunnel: VTITunnel, esp: Packets) -> npt.NDArray[np.int64]:
     """int64[n]: which of `tunnel.receiving` has the SPI of each packet; -1 for none."""
     which, rows = np.full(len(esp), -1), np.flatnonzero(esp.lengths >= 4)
-    octets = esp.data[esp.starts[rows][:, None] + np.arange(4)]
-    spis = np.ascontiguousarray(octets).view(">u4").ravel()
+    spis = gather(esp.data, esp.starts[rows], 4).view(">u4").ravel()
     for index, sa in enumerate(tunnel.receiving):
         which[rows[spis == sa.spi]] = index
     return which

@@ -15,12 +15,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from encap._lib import lib, pointer
 from encap.errors import TunnelError
 from encap.packets import Packets
 from encap.tunnels.esp.association import SecurityAssociation
 
 __all__ = [
-    "Cipher", "Sealed", "Sent", "copy_clear", "copy_spans", "each", "gather", "library", "words",
+    "Cipher", "Sealed", "Sent", "Views", "all_but", "copy_clear", "copy_spans", "each", "gather",
+    "library", "words",
 ]  # fmt: skip
 
 Octets = npt.NDArray[np.uint8]
@@ -118,14 +120,55 @@ def words(numbers: Uint32s) -> Octets:
 
 
 def gather(data: Octets, starts: Int64s, width: int) -> Octets:
-    """uint8[n, width]: the octets from each start on."""
-    found: Octets = data[starts[:, None] + np.arange(width)]
+    """uint8[n, width]: the octets from each start on, where so many are there; int64[n] starts."""
+    found = np.empty((len(starts), width), np.uint8)
+    lengths = np.full(len(starts), width, np.uint32)
+    lib.encap_copy_spans(
+        pointer(data, "uint8_t"),
+        data.size,
+        pointer(np.ascontiguousarray(starts), "int64_t"),
+        pointer(lengths, "uint32_t"),
+        0,
+        len(starts),
+        width,
+        pointer(found.reshape(-1), "uint8_t", writable=True),
+    )
     return found
+
+
+def all_but(places: Int64s, others: list[int]) -> npt.NDArray[np.bool_]:
+    """bool[n]: which of `places` are none of the others."""
+    if not others:
+        return np.ones(len(places), np.bool_)
+    return np.isin(places, others, invert=True)
 
 
 def copy_spans(data: Octets, starts: Int64s, lengths: Int64s, out: Octets) -> None:
     """Copies spans of `data` to `out`, one behind the other."""
     Packets(data, starts, lengths).compact(out=out, threads=1)
+
+
+class Views:
+    """The plaintexts of a block, borrowed.
+
+    Blocks begin at the same place: where their packets are as long as those of the one before, as
+    in a bulk transfer, these are the same views, and making them is a tenth of the work.
+    """
+
+    def __init__(self, sent: Sent) -> None:
+        self._sent = sent
+        self._sizes: Int64s | None = None
+        self._views: list[memoryview] = []
+
+    def of(self, block: slice) -> list[memoryview]:
+        """Those of these rows, which are laid out already."""
+        sizes = self._sent.sizes[block]
+        if self._sizes is None or not np.array_equal(sizes, self._sizes):
+            clear, starts = self._sent.clear.data, self._sent.clears[block]
+            ends = (starts + sizes).tolist()
+            self._views = [clear[a:b] for a, b in zip(starts.tolist(), ends, strict=True)]
+            self._sizes = sizes
+        return self._views
 
 
 def copy_clear(sent: Sent, begins: Int64s) -> None:

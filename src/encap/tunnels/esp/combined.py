@@ -9,7 +9,7 @@ Source: RFC 4106, RFC 4309, RFC 4543, RFC 7634.
 
 from __future__ import annotations
 
-from itertools import islice, repeat
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from encap.tunnels.esp.ciphers import (
     Sealed,
     Sent,
     Uint32s,
+    Views,
+    all_but,
     copy_clear,
     copy_spans,
     each,
@@ -81,30 +83,32 @@ class Combined:
         return each(octets)
 
     def encrypt(self, sent: Sent) -> None:
-        begins = sent.headers + FRONT_LEN
-        front = np.empty((len(begins), ESP_LEN), np.uint8)
+        front = np.empty((len(sent.headers), ESP_LEN), np.uint8)
         front[:, :4] = words(np.array([sent.sa.spi], np.uint32))
         front[:, 4:] = words(sent.numbers.astype(np.uint32))
-        ends = begins + sent.sizes + self._icv_len
-        rows = zip(
-            self._nonces(sent.ivs),
-            self._headers(front, sent.highs),
-            sent.clears.tolist(),
-            (sent.clears + sent.sizes).tolist(),
-            begins.tolist(),
-            ends.tolist(),
-            strict=True,
-        )
-        clear, out, done = sent.clear.data, sent.out.data, 0
-        encrypt, encrypt_into = self._aead.encrypt, self._aead.encrypt_into
-        for behind in sent.blocks:
-            block, done = islice(rows, behind - done), behind
+        nonces, headers = self._nonces(sent.ivs), self._headers(front, sent.highs)
+        begins = sent.headers + FRONT_LEN
+        stops = (begins + sent.sizes + self._icv_len).tolist()
+        starts = begins.tolist()
+        out, encrypt, encrypt_into = sent.out.data, self._aead.encrypt, self._aead.encrypt_into
+        row, views = 0, Views(sent)
+        for end in sent.blocks:
+            block = slice(row, end)
+            rows = zip(
+                nonces[block],
+                views.of(block),
+                headers[block],
+                starts[block],
+                stops[block],
+                strict=True,
+            )
             if self._cut:
-                for nonce, header, start, end, begin, stop in block:
-                    out[begin:stop] = encrypt(nonce, clear[start:end], header)[: stop - begin]
+                for nonce, clear, header, start, stop in rows:
+                    out[start:stop] = encrypt(nonce, clear, header)[: stop - start]
             else:
-                for nonce, header, start, end, begin, stop in block:
-                    encrypt_into(nonce, clear[start:end], header, out[begin:stop])
+                for nonce, clear, header, start, stop in rows:
+                    encrypt_into(nonce, clear, header, out[start:stop])
+            row = end
 
     def decrypt(self, sealed: Sealed) -> npt.NDArray[np.bool_]:
         front = gather(sealed.data, sealed.headers, FRONT_LEN)
@@ -124,7 +128,7 @@ class Combined:
                 decrypt_into(nonce, data[start:end], header, clear[begin:stop])
             except invalid:
                 forged.append(begin)
-        return ~np.isin(sealed.clears, forged)
+        return all_but(sealed.clears, forged)
 
     def _decrypt_cut(
         self, nonce: bytes, data: memoryview, header: bytes, clear: memoryview
@@ -175,7 +179,7 @@ class Gmac(Combined):
                 decrypt(nonce, data[end : end + TAG_LEN], octets)
             except invalid:
                 forged.append(end)
-        genuine: npt.NDArray[np.bool_] = ~np.isin(ends, forged)
+        genuine = all_but(ends, forged)
         if len(ends):
             starts = sealed.headers + FRONT_LEN
             copy_spans(sealed.data, starts, ends - starts, sealed.clear[sealed.clears[0] :])
