@@ -320,6 +320,7 @@ def test_commands_that_cannot_be_followed(line: str) -> None:
 @pytest.mark.parametrize(
     "options",
     [
+        {"if_id": 3, "associations": (association(),), "local": None, "remote": None},
         {"if_id": 3, "key": 4}, {"key": "x"}, {"local": "::1"}, {"if_id": -1},
         {"local": B, "remote": A, "associations": (association(encap=("espinudp", 1, 1)),
                                                    association(encap=("espinudp", 1, 2)))},

@@ -30,7 +30,7 @@ from encap.tunnels.words import Words, number, text
 if TYPE_CHECKING:
     from encap.packets import Packets
     from encap.tunnels.host import Device, Host
-    from encap.tunnels.receiving import Family, Receiving
+    from encap.tunnels.receiving import Receiving
     from encap.tunnels.result import Result
     from encap.tunnels.state import State
 
@@ -45,8 +45,9 @@ class VTITunnel(Tunnel):
     """`ip link add type vti`, `vti6` and `xfrm`: IPv4 and IPv6 packets in ESP.
 
     key, ikey, okey: the mark of associations and policies: of both directions, or of one.
-    if_id: makes it an xfrm interface, whose associations and policies have that number instead;
-        `local` and `remote` say then where its own associations go, and refuse nothing.
+    local, remote: one of them at least, for they say which associations are for sending.
+    if_id: makes it an xfrm interface, whose associations and policies have that number instead of a
+        mark; packets from another source than `remote` are taken then.
     associations: all of the host that the device may use. What is sent goes by the first one that
         fits; what is received by the one with its destination and SPI.
     policies: which packets the device sends and takes, by which associations; all packets by all
@@ -80,8 +81,8 @@ class VTITunnel(Tunnel):
         put(self, "associations", tuple(self.associations))
         if self.policies is not None:
             put(self, "policies", tuple(sorted(self.policies, key=lambda one: one.priority)))
-        if len({one.src.version for one in self.sending + self.receiving}) > 1:
-            raise TunnelError("the device's associations are of different IP versions")
+        if self.associations and self.local is None and self.remote is None:
+            raise TunnelError("local or remote says which associations are for sending")
         if len(self._ports()) > 1:
             raise TunnelError("the device's associations come to different UDP ports")
 
@@ -137,13 +138,6 @@ class VTITunnel(Tunnel):
         return made
 
     # --- sizes
-
-    @property
-    def family(self) -> Family:
-        for one in self.associations:
-            if not (self.local or self.remote) and self._owns(one, self.okey):
-                return "ipv6" if one.src.version == 6 else "ipv4"
-        return super().family
 
     @property
     def overhead(self) -> int:

@@ -55,21 +55,15 @@ def seal(
     ttl: of the outer header.  mtu: of the link, which limits `tfcpad`.
     copy_ce: an inner CE is copied; Linux sends ECT(0) for it.
     """
-    reasons = _carried(live.sa, packets)
+    given = None if ivs is None else _given(ivs, len(packets), live.sa)
     sizes = _clear_sizes(live.sa, packets.lengths.astype(np.int64), mtu)
-    front, back = live.sa.header_len, live.sa.icv_len
-    counted = front - (0 if live.sa.src.version == 4 else 40)
-    reasons[(reasons == 0) & (sizes + counted + back > MOST_LEN)] = Reason.TOO_BIG
-    rows = np.flatnonzero(reasons == 0)
-    numbers = live.counter.take(len(rows))
-    reasons[rows[len(numbers) :]] = Reason.SEQUENCE_END
-    rows = rows[: len(numbers)]
+    reasons, rows, numbers = _numbered(live, packets, sizes)
     sizes = sizes[rows]
-    lengths = sizes + (front + back)
+    lengths = sizes + (live.sa.header_len + live.sa.icv_len)
     ends = np.cumsum(lengths)
     targets, total = ends - lengths, int(lengths.sum())
     data = memory.empty(total + SLACK, np.uint8)
-    made = live.cipher.ivs(numbers) if ivs is None else _given(ivs, len(packets), live.sa)[rows]
+    made = live.cipher.ivs(numbers) if given is None else given[rows]
     drawn = np.zeros(len(rows), np.uint16) if ids is None else ids[rows]
     clears, cuts, room = _blocks(sizes)
     template = _template(live.sa, ttl, mtu, copy_ce=copy_ce)
@@ -94,6 +88,20 @@ def seal(
         linktypes=np.broadcast_to(np.uint16(RAW), (len(rows),)),
     )
     return sent, reasons
+
+
+def _numbered(
+    live: Live, packets: Packets, sizes: Array
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """Why packets are not sent; int64[m], the rows of those that are; uint64[m], their numbers."""
+    reasons = _carried(live.sa, packets)
+    # The length of an IPv6 header is not part of what its own length counts.
+    front = live.sa.header_len - (0 if live.sa.src.version == 4 else 40)
+    reasons[(reasons == 0) & (sizes + front + live.sa.icv_len > MOST_LEN)] = Reason.TOO_BIG
+    rows = np.flatnonzero(reasons == 0)
+    numbers = live.counter.take(len(rows))
+    reasons[rows[len(numbers) :]] = Reason.SEQUENCE_END
+    return reasons, rows[: len(numbers)], numbers
 
 
 def _carried(sa: SecurityAssociation, packets: Packets) -> npt.NDArray[np.uint8]:
