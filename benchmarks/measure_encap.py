@@ -187,17 +187,17 @@ class Kernel:
     """The calls of C that one `encap` makes, to be made again and again."""
 
     def __init__(self, call: Callable[[], encap.Packets]) -> None:
-        recording, init = _Recording(), encapsulate._Run.__init__
+        recording, init = _Recording(), encapsulate.Run.__init__
 
         def kept(run: Any, *given: Any) -> None:
             recording.runs.append(run)
             init(run, *given)
 
-        encapsulate.lib, encapsulate._Run.__init__ = recording, kept
+        encapsulate.lib, encapsulate.Run.__init__ = recording, kept
         try:
             made = call()
         finally:
-            encapsulate.lib, encapsulate._Run.__init__ = lib, init
+            encapsulate.lib, encapsulate.Run.__init__ = lib, init
         self.measure = recording.calls["encap_build_measure"]
         self.fill = recording.calls["encap_build_fill"]
         self.keep = made, recording.runs  # C is given addresses, which keep nothing
