@@ -18,7 +18,7 @@ import encap
 from encap import Ethernet
 from encap.tunnels import Reason
 
-NOT_YET = re.compile(r"vti|esp|xfrm|fou|gue|ipip_external|gre_external")
+NOT_YET = re.compile(r"vti|esp|xfrm|fou|gue|ipip_external")
 """Words in the names of scenarios whose devices there are none of yet."""
 OFFLOADED = ["dirty_vxlan", "vxlan_remcsum"]
 """Captured with checksums that a network card was to fill in."""
@@ -28,6 +28,7 @@ INJECTED = [
     if not NOT_YET.search(name) and name != "malformed_vlan"
 ]  # fmt: skip
 PATH_MTU = 1400
+ARP = "0806"
 SILENT = {"rx_packets", "rx_bytes", "Ip:ReasmReqds", "Ip6ReasmReqds", "Ip:ReasmOKs", "Ip6ReasmOKs"}
 """Counters that say nothing about a refusal."""
 
@@ -151,10 +152,12 @@ def _plain(counter: str) -> str:
     }.get(short, short)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in INJECTED if not re.search("gre|erspan", name)])
+@pytest.mark.parametrize("name", INJECTED)
 def test_what_is_said_back_is_what_the_kernel_said(name: str) -> None:
     frames, single = hosts.injected(name), hosts.tunnel(name, "B")
     for verdict in hosts.VERDICTS[name]:
+        if any(reply[24:28] == ARP for reply in verdict.replies):
+            continue  # an answer waits for the address of a host that there is not
         got = single.decap(frames[verdict.rows])
         assert [*map(_without_drawn, got.replies)] == [
             _without_drawn(bytes.fromhex(reply)) for reply in verdict.replies

@@ -145,6 +145,7 @@ class ERSPANTunnel(OverIPv4, OverIPv6, GREDevice):
             frames = _Frames(packets, sixth=self.family == "ipv6")
             wrapping.columns |= frames.said(cut, version)
         if self.family == "ipv6":
+            self._refuse_and_limit(wrapping, packets, self._ipv6_rows(packets))
             self._without_limit(wrapping, _Frames(packets, sixth=True))
 
     def _without_limit(self, wrapping: Wrapping, frames: _Frames) -> None:
@@ -152,12 +153,14 @@ class ERSPANTunnel(OverIPv4, OverIPv6, GREDevice):
 
         Source: Linux, ip6erspan_tunnel_xmit.
         """
-        (network, *rest), limits = wrapping.templates[0], len(self._limits)
-        plain = type(network)(**{
-            name: getattr(network, name) for name in network.fields
-        } | {"traffic_class": 0})  # fmt: skip
-        wrapping.templates.append((plain, *rest[limits:]))
-        wrapping.which = (~np.isin(frames.kind, (IPV4, IPV6))).astype(np.uint8)
+        other = ~np.isin(frames.kind, (IPV4, IPV6))
+        network, *_ = wrapping.templates[0]
+        said = {name: getattr(network, name) for name in network.fields}
+        plain = type(network)(**said | {"traffic_class": 0})
+        last = np.uint8(len(wrapping.templates))
+        which = np.uint8(0) if wrapping.which is None else wrapping.which
+        wrapping.templates.append((plain, *wrapping.templates[0][-2:]))
+        wrapping.which = np.where(other, last, which).astype(np.uint8)
 
 
 class _Frames:

@@ -13,6 +13,7 @@ from encap.errors import TunnelError
 from encap.tunnels.gredevice import GRE_FIELDS, GRE_WORDS, GREDevice
 from encap.tunnels.inside import Inside
 from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4
+from encap.tunnels.limits import NO_LIMIT
 from encap.tunnels.options import frozen
 from encap.tunnels.over_ipv6 import IPV6_WORDS, OverIPv6
 from encap.tunnels.words import Words, flag
@@ -35,11 +36,9 @@ class _GREOverIPv4(OverIPv4, GREDevice):
     """A GRE device over IPv4.
 
     ignore_df: DF of inner packets is not looked at: it is never set outside.
-    nofrag: an external device sets DF, which it does not otherwise, whatever `pmtudisc` says.
     """
 
     ignore_df: bool = False
-    nofrag: bool = False
 
     WORDS: ClassVar[Words] = {**IPV4_WORDS, **GRE_WORDS, **IGNORE_DF}
     FIELDS: ClassVar[tuple[str, ...]] = (*GRE_FIELDS, "ipv4.src", "ipv4.dst")
@@ -90,6 +89,22 @@ class _GREOverIPv6(OverIPv6, GREDevice):
 
     WORDS: ClassVar[Words] = {**IPV6_WORDS, **GRE_WORDS}
     FIELDS: ClassVar[tuple[str, ...]] = (*GRE_FIELDS, "ipv6.src", "ipv6.dst")
+
+    def _wrap(self, packets: Packets) -> Wrapping:
+        wrapping = super()._wrap(packets)
+        if not self.external:
+            self._refuse_and_limit(wrapping, packets, self._ipv6_rows(packets))
+        return wrapping
+
+    def _outer(self) -> dict[str, Any]:
+        options = super()._outer()
+        if self.external and self.ttl is None:
+            options["ttl"] = "inherit"
+        return options
+
+    @property
+    def _limit(self) -> int:
+        return NO_LIMIT if self.external else super()._limit
 
 
 @frozen

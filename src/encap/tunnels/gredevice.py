@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from encap.errors import TunnelError
 from encap.fields import Header
 from encap.headers.gre import GRE, C
 from encap.tunnels.departing import Wrapping
@@ -17,18 +18,23 @@ from encap.tunnels.frames import check_frames
 from encap.tunnels.greheader import ERSPAN, IPV4, IPV6, TEB, GREHeaders, has, read
 from encap.tunnels.greheader import C as C_BIT
 from encap.tunnels.greheader import S as S_BIT
+from encap.tunnels.inside import Octets
 from encap.tunnels.iptunnel import short
+from encap.tunnels.metadata import metadata
 from encap.tunnels.neighbours import NeighboursOption, endpoints, neighbours_of
 from encap.tunnels.options import KeyOption, frozen
 from encap.tunnels.outer import is_address
 from encap.tunnels.reasons import Reason
+from encap.tunnels.replies import unreachable
+from encap.tunnels.routes import RoutesOption, routes_of
 from encap.tunnels.sequence import in_order
 from encap.tunnels.tunnel import Tunnel
-from encap.tunnels.words import Words, flag, text
+from encap.tunnels.words import Words, flag, passed, text
 
 if TYPE_CHECKING:
     from encap.packets import Packets
     from encap.tunnels.host import Device, Host
+    from encap.tunnels.options import IPAddress
     from encap.tunnels.receiving import Array, Bools, Int64s, Receiving
 
 __all__ = ["GRE_FIELDS", "GRE_WORDS", "GREDevice"]
@@ -36,6 +42,10 @@ __all__ = ["GRE_FIELDS", "GRE_WORDS", "GREDevice"]
 ETHERNET_LEN, IPV4_LEN, IPV6_LEN = 14, 20, 40
 ERSPAN_LEN = np.array([0, 8, *[12] * 14], np.int64)
 """Octets of an ERSPAN header by what its version says; Linux takes any number for type III."""
+OWN = {"remote", "key", "ikey", "okey", "csum", "icsum", "ocsum", "seq", "iseq", "oseq"}
+"""Options that an external device does not have."""
+TAKEN = {"local", "remote", "ttl", "tos"}
+"""Words of routes and filters that are options here, too."""
 GRE_FIELDS = ("gre.flags", "gre.version", "gre.protocol", "gre.key", "gre.seq")
 
 
@@ -50,7 +60,7 @@ def _flags(name: str) -> Words:
 
 GRE_WORDS: Words = {
     "key": text("key"), "ikey": text("ikey"), "okey": text("okey"), "nokey": flag("key", None),
-    **_flags("csum"), **_flags("seq"), "external": flag("external"), "dev": text("dev"),
+    **_flags("csum"), **_flags("seq"), "external": flag("external"), "dev": passed(1),
 }  # fmt: skip
 
 
@@ -62,6 +72,8 @@ class GREDevice(Tunnel):
         say it of what is received, okey, ocsum and oseq of what is sent; None is as both.
     external: each packet brings with it where it goes, and with which key: `columns` of `encap`
         say so. What the options say is for those of which nothing is said; they refuse nothing.
+    nofrag: an external device over IPv4 sets DF; it never does otherwise.
+    routes: gateways by destination; without `remote` they are the next hops of packets.
     neighbours: by next hop, addresses of the endpoints behind which they are, where there is no
         `remote`: what `ip neigh add HOP lladdr ENDPOINT dev DEVICE` says.
     """
@@ -76,6 +88,8 @@ class GREDevice(Tunnel):
     iseq: bool | None = None
     oseq: bool | None = None
     external: bool = False
+    nofrag: bool = False
+    routes: RoutesOption = RoutesOption()
     neighbours: NeighboursOption = NeighboursOption()
 
     def _both(self, name: str, way: str) -> Any:
@@ -85,10 +99,11 @@ class GREDevice(Tunnel):
 
     @classmethod
     def _of_device(cls, device: Device, host: Host, arguments: dict[str, Any]) -> dict[str, Any]:
-        arguments.pop("dev", None)
+        if arguments.get("external"):
+            return _told(device, arguments)
         if cls.FRAMES or arguments.get("remote") is not None:
             return {}
-        return {"neighbours": neighbours_of(device)}
+        return {"neighbours": neighbours_of(device), "routes": routes_of(device, host)}
 
     # --- packets out
 
@@ -115,7 +130,7 @@ class GREDevice(Tunnel):
             known = np.zeros(len(packets), np.bool_)
             if not (self.FRAMES or self.external):
                 wrapping.columns[destination], known = endpoints(
-                    self.neighbours, packets, self.family
+                    self.neighbours, self.routes, packets, self.family
                 )
             reasons[~known & (reasons == 0)] = Reason.NO_DESTINATION
         wrapping.reasons = reasons
@@ -133,19 +148,31 @@ class GREDevice(Tunnel):
         reasons = np.zeros(len(packets), np.uint8)
         link = ETHERNET_LEN if self.FRAMES else 0
         rows = np.flatnonzero(packets.wire_lengths < link + IPV6_LEN)
-        rows = rows[packets.lengths[rows] >= max(link, 1)]
         if len(rows):
-            at, data = packets.starts[rows], packets.data
-            if self.FRAMES:
-                kind = data[at + 12].astype(np.uint16) << 8 | data[at + 13]
-                fourth, sixth = kind == IPV4, kind == IPV6
-            else:
-                fourth, sixth = data[at] >> 4 == 4, data[at] >> 4 == 6
-            least = link + IPV4_LEN * fourth + IPV6_LEN * sixth
+            kinds = self._kinds(packets, rows)
+            least = link + IPV4_LEN * (kinds == IPV4) + IPV6_LEN * (kinds == IPV6)
             reasons[rows[packets.wire_lengths[rows] < least]] = Reason.NOT_CARRIED
         return reasons
 
+    def _kinds(self, packets: Packets, rows: Int64s) -> Array:
+        """uint32[m]: EtherTypes of what some rows begin with; 0 where that is not known."""
+        octets, at = Octets(packets, rows), packets.starts[rows]
+        if self.FRAMES:
+            return octets.numbers(at + 12)
+        version = octets.numbers(at, 1) >> 4
+        return np.where(version == 4, IPV4, np.where(version == 6, IPV6, 0)).astype(np.uint32)
+
+    def _ipv6_rows(self, packets: Packets) -> Int64s:
+        """int64[m]: rows that begin with a whole IPv6 header, or with Ethernet in front of one."""
+        rows = np.arange(len(packets), dtype=np.int64)
+        least = IPV6_LEN + (ETHERNET_LEN if self.FRAMES else 0)
+        return np.flatnonzero((self._kinds(packets, rows) == IPV6) & (packets.lengths >= least))
+
     # --- packets in
+
+    @property
+    def _groups(self) -> tuple[IPAddress, ...]:
+        return (self.remote,) if self.remote is not None and self.remote.is_multicast else ()
 
     def _check(self, going: Receiving) -> None:
         headers = read(going, linux=self.profile == "linux")
@@ -178,9 +205,14 @@ class GREDevice(Tunnel):
         other = self._other_protocols(going, headers)
         if self.external:
             return other
-        for mine, column in ((self.remote, "src"), (self.local, "dst")):
-            if mine is not None:
-                other |= ~is_address(going.columns[f"{going.family}.{column}"], mine)
+        source, target = (going.columns[f"{going.family}.{name}"] for name in ("src", "dst"))
+        if self._groups:
+            ours = (*self._groups, *(() if self.local is None else (self.local,)))
+            other |= ~np.logical_or.reduce([is_address(target, one) for one in ours])
+        else:
+            for mine, column in ((self.remote, source), (self.local, target)):
+                if mine is not None:
+                    other |= ~is_address(column, mine)
         key = self._both("key", "i")
         if going.family == "ipv6" or (self.local is None and self.remote is None):
             # No key is the same as one that is 0 here.
@@ -223,7 +255,10 @@ class GREDevice(Tunnel):
 
     def _reject(self, going: Receiving, strange: Bools) -> None:
         """Refuses what no tunnel takes, and says so."""
-        going.refuse(strange, Reason.NO_TUNNEL)
+        rows = going.rows(strange)
+        if len(rows):
+            going.replies.append(unreachable(going, rows))
+            going.refuse(strange, Reason.NO_TUNNEL)
 
     def _in_order(self, stages: Sequence[tuple[Receiving, Int64s]]) -> None:
         if self._both("seq", "i"):
@@ -258,6 +293,21 @@ class GREDevice(Tunnel):
             old = np.zeros(len(going), np.bool_)
             old[rows[~part]] = True
             going.refuse(old, Reason.SEQUENCE)
+
+
+def _told(device: Device, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What routes and filters tell an external device; its own options say nothing.
+
+    Source: Linux, gre_fb_xmit; iproute2, gre_parse_opt.
+    """
+    for word in OWN & arguments.keys():
+        raise TunnelError(f"{device.name}: external and {word} exclude each other")
+    said = metadata(device)
+    found = {word: value for word, value in said.items() if word in TAKEN}
+    if said.get("keyed"):
+        found["okey"] = said.get("id", 0)
+    found |= {"ocsum": said.get("csum", False), "oseq": said.get("seq", False)}
+    return found | ({"nofrag": True} if "df" in said else {})
 
 
 def _keyed(header: Header) -> Header:

@@ -161,6 +161,8 @@ def _add_filter(host: Host, words: list[str]) -> None:
         at = words.index("tunnel_key")
         if words[at + 1 : at + 2] == ["set"]:
             said = ["csum", *words[at + 2 :]]
+            # An id is a key of GRE here; behind `encap ip` it is one where it is said to be.
+            said = ["key", *said] if "id" in said else said
             end = said.index("action") if "action" in said else len(said)
             sent_on = said[end:] if "dev" in said[end:-1] else words
             _named(host, sent_on).more.setdefault("tunnel_key", []).append(said[:end])

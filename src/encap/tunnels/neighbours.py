@@ -1,30 +1,35 @@
 """Where an endpoint is, by next hop: neighbours of a device that has no remote end.
 
-A route says which next hop a packet has; here that is where the packet itself goes, as on a link
-that all of them share. Source: ip-neighbour(8); Linux, ipgre_header and ip6gre_header.
+A next hop is the gateway of a packet's route, or where the packet itself goes.
+Source: ip-neighbour(8); Linux, ipgre_header and ip6gre_header.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from encap.errors import TunnelError
+from encap.tunnels.carried import IPIP, IPV6, protocols
+from encap.tunnels.innerip import DESTINATION, addresses, ipv4_destinations
 from encap.tunnels.options import IPAddress, _Option, address
 
 if TYPE_CHECKING:
     from encap.packets import Packets
     from encap.tunnels.host import Device
     from encap.tunnels.receiving import Family
+    from encap.tunnels.routes import Routes
 
 __all__ = ["Neighbours", "NeighboursOption", "endpoints", "neighbours_of"]
 
 Neighbours = tuple[tuple[IPAddress, IPAddress], ...]
-GROUPS = 0xE0000000, 0xF0000000
-MAPPED = bytes(10) + b"\xff\xff"
+Array = npt.NDArray[Any]
+GROUP = 0xE
+"""The first four bits of an IPv4 address of a group."""
 
 
 class NeighboursOption(_Option[Neighbours, "Mapping[Any, Any] | Iterable[tuple[Any, Any]]"]):
@@ -57,38 +62,34 @@ def neighbours_of(device: Device) -> list[tuple[str, str]]:
 
 
 def endpoints(
-    neighbours: Neighbours, packets: Packets, family: Family
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    neighbours: Neighbours, routes: Routes, packets: Packets, family: Family
+) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Where packets go, as a column of outer destinations, and for which of them that is known.
 
     What goes to a group of IPv4 goes to the same group outside.
     """
-    sixth = family == "ipv6"
-    known = {_mapped(hop): end for hop, end in neighbours if (end.version == 6) == sixth}
-    found, where, begins = _destinations(packets)
-    targets = np.zeros((len(found), 16 if sixth else 4), np.uint8)
-    told = np.zeros(len(found), np.bool_)
-    for row, hop in enumerate(map(bytes, found)):
-        end = known.get(hop)
-        if end is not None:
-            targets[row], told[row] = np.frombuffer(end.packed, np.uint8), True
-        elif not sixth and hop[:12] == MAPPED and hop[12] >> 4 == 14:
-            targets[row], told[row] = np.frombuffer(hop[12:], np.uint8), True
-    column, present = targets[where], told[where] & begins
-    if sixth:
-        return column, present
-    return column.view(">u4")[:, 0].astype(np.uint32), present
-
-
-def _mapped(address: IPAddress) -> bytes:
-    """An address as `ip.dst` columns have it."""
-    return address.packed if address.version == 6 else MAPPED + address.packed
-
-
-def _destinations(
-    packets: Packets,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Destinations of IP packets, each once: uint8[k, 16], which one each has, and who has one."""
-    columns = packets.columns("ip.dst", "ipv4", "ipv6")
-    found, where = np.unique(columns["ip.dst"], axis=0, return_inverse=True)
-    return found, where.reshape(-1), columns["ipv4"] | columns["ipv6"]
+    version, width = (6, 16) if family == "ipv6" else (4, 4)
+    target = np.zeros((len(packets), width), np.uint8)
+    told = np.zeros(len(packets), np.bool_)
+    known = {hop: end.packed for hop, end in neighbours if end.version == version}
+    carried = protocols(packets)
+    fourth, sixth = (np.flatnonzero(carried == number) for number in (IPIP, IPV6))
+    inner = ipv4_destinations(packets, fourth)
+    for rows, hops in (
+        (fourth, routes.next_ipv4_hops(inner).astype(">u4").view(np.uint8).reshape(-1, 4)),
+        (sixth, routes.next_hops(addresses(packets, sixth, DESTINATION))),
+    ):
+        distinct, which = np.unique(hops, axis=0, return_inverse=True)
+        ends = [known.get(ip_address(hop.tobytes()), b"") for hop in distinct]
+        there = np.array([bool(end) for end in ends], np.bool_)
+        octets = b"".join(end or bytes(width) for end in ends)
+        which = which.reshape(-1)
+        target[rows] = np.frombuffer(octets, np.uint8).reshape(-1, width)[which]
+        told[rows] = there[which]
+    if version == 6:
+        return target, told
+    column = target.view(">u4")[:, 0].astype(np.uint32)
+    groups = inner >> 28 == GROUP
+    column[fourth[groups]] = inner[groups]
+    told[fourth[groups]] = True
+    return column, told

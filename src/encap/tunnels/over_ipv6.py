@@ -15,15 +15,20 @@ from encap.fields import Header
 from encap.headers.ipv6_extensions import ENCAPSULATION_LIMIT, DestinationOptions
 from encap.headers.options import Option
 from encap.tunnels.departing import Wrapping
+from encap.tunnels.innerip import SOURCE, addresses
 from encap.tunnels.inside import Inside
 from encap.tunnels.iptunnel import ADDRESSES, TOS, TTL, ip_header, number_or, outer_options
+from encap.tunnels.limits import NO_LIMIT, Limits
 from encap.tunnels.options import NumberOption, frozen
+from encap.tunnels.outer import is_address
+from encap.tunnels.reasons import Reason
+from encap.tunnels.replies import WRONG_FIELD, answers
 from encap.tunnels.tunnel import Tunnel
 from encap.tunnels.words import Words, hexadecimal_or_word, word_or_number
 
 if TYPE_CHECKING:
     from encap.packets import Packets
-    from encap.tunnels.receiving import Family
+    from encap.tunnels.receiving import Family, Int64s
 
 __all__ = ["IPV6_WORDS", "OverIPv6"]
 
@@ -33,6 +38,9 @@ IPV6_WORDS: Words = {
     "encaplimit": word_or_number("encaplimit", none="none"),
 }  # fmt: skip
 LABELS = 0xFFFFF
+ETHERNET_LEN = 14
+IPV6_LEAST = 1280
+"""Octets that every link of IPv6 takes: RFC 8200 section 5."""
 
 
 @frozen
@@ -51,6 +59,7 @@ class OverIPv6(Tunnel):
     encaplimit: NumberOption = NumberOption(0, 255, "none", default=4)
 
     FAMILY: ClassVar[Family | None] = "ipv6"
+    LEAST_MTU: ClassVar[int] = IPV6_LEAST
     WORDS: ClassVar[Words] = IPV6_WORDS
 
     def __post_init__(self) -> None:
@@ -65,14 +74,6 @@ class OverIPv6(Tunnel):
             object.__setattr__(self, name, said)
             object.__setattr__(self, other, None)
 
-    @property
-    def _limits(self) -> tuple[Header, ...]:
-        """The header that says how many tunnels there may yet be."""
-        if self.encaplimit == "none":
-            return ()
-        limit = bytes([number_or(self.encaplimit, 4)])
-        return (DestinationOptions(options=(Option(ENCAPSULATION_LIMIT, limit),)),)
-
     def _outer(self) -> dict[str, Any]:
         """Options of `Packets.encap` for the outer header."""
         options = outer_options(self)
@@ -84,9 +85,48 @@ class OverIPv6(Tunnel):
 
     def _wrapping(self, *headers: Header, protocol: int | None = None) -> Wrapping:
         """IPv6, the encapsulation limit and other headers in front of packets."""
-        label = number_or(self.flowlabel, 0)
-        network = ip_header(self, flow_label=label)
-        return Wrapping([(network, *self._limits, *headers)], {}, self._outer())
+        network = ip_header(self, flow_label=number_or(self.flowlabel, 0))
+        wrapping = Wrapping([(network, *_limit(self._limit), *headers)], {}, self._outer())
+        wrapping.always = IPV6_LEAST + (ETHERNET_LEN if self.FRAMES else 0)
+        return wrapping
+
+    @property
+    def _limit(self) -> int:
+        """How many tunnels packets may yet enter that do not say so themselves."""
+        return NO_LIMIT if self.encaplimit == "none" else number_or(self.encaplimit, 4)
+
+    def _refuse_and_limit(self, wrapping: Wrapping, packets: Packets, rows: Int64s) -> None:
+        """Limits of packets that have one already; refuses those that may enter no more tunnels.
+
+        rows: int64[m], packets that are IPv6, or frames with IPv6 in them. What comes from the
+        other end is refused, too: it goes round in a circle.
+        Source: RFC 2473 section 4.1.1; Linux, prepare_ip6gre_xmit_ipv6.
+        """
+        if not len(rows):
+            return
+        inner = packets
+        if self.FRAMES:
+            inner = packets._make(
+                packets.data, packets.starts + ETHERNET_LEN,
+                np.maximum(packets.lengths, ETHERNET_LEN) - np.uint32(ETHERNET_LEN),
+                wire_lengths=packets.wire_lengths, times=packets.times, linktypes=packets.linktypes,
+            )  # fmt: skip
+        if self.remote is not None:
+            circles = is_address(addresses(inner, rows, SOURCE), self.remote)
+            wrapping.refuse(rows[circles], Reason.NOT_CARRIED, len(packets))
+        limits = Limits.of(inner, rows, self._limit)
+        if len(limits.spent):
+            gone = wrapping.refuse(limits.spent, Reason.LIMIT, len(packets))
+            rest = np.zeros(len(packets), np.int64)
+            rest[limits.spent] = limits.places + 2
+            told = answers(self, packets, Inside.of(packets, gone), WRONG_FIELD, rest)
+            wrapping.replies.append(told)
+        known, which = limits.templates()
+        if known != [self._limit]:
+            network, *behind = wrapping.templates[0]
+            behind = behind[len(_limit(self._limit)) :]
+            wrapping.templates = [(network, *_limit(one), *behind) for one in known]
+            wrapping.which = which
 
     def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
         """Flow labels, where nobody said which.  Source: RFC 6437; Linux, ip6_make_flowlabel."""
@@ -102,3 +142,10 @@ class OverIPv6(Tunnel):
             inner = packets.data[at].view(">u4")[:, 0].astype(np.uint32) & np.uint32(LABELS)
             labels[inside.rows[inner != 0]] = inner[inner != 0]
         wrapping.columns["ipv6.flow_label"] = labels
+
+
+def _limit(limit: int) -> tuple[Header, ...]:
+    """The header that says how many tunnels there may yet be."""
+    if limit == NO_LIMIT:
+        return ()
+    return (DestinationOptions(options=(Option(ENCAPSULATION_LIMIT, bytes([limit])),)),)

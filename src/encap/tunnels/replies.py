@@ -101,7 +101,7 @@ def answers(
 
 
 def unreachable(going: Receiving, rows: npt.NDArray[np.int64]) -> Packets:
-    """Answers to datagrams for a port that nobody listens to; none to what went to many.
+    """Answers to what nobody here listens to, by port or by tunnel; none to what went to many.
 
     rows: int64[m] of the batch.
     Source: RFC 1122 section 3.2.2, RFC 4443 section 2.4; Linux, icmp_send and icmp6_send.
