@@ -145,7 +145,7 @@ class ERSPANTunnel(OverIPv4, OverIPv6, GREDevice):
             frames = _Frames(packets, sixth=self.family == "ipv6")
             wrapping.columns |= frames.said(cut, version)
         if self.family == "ipv6":
-            self._refuse_and_limit(wrapping, packets, self._ipv6_rows(packets))
+            self._refuse_and_limit(wrapping, packets)
             self._without_limit(wrapping, _Frames(packets, sixth=True))
 
     def _without_limit(self, wrapping: Wrapping, frames: _Frames) -> None:

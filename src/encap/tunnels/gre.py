@@ -93,7 +93,7 @@ class _GREOverIPv6(OverIPv6, GREDevice):
     def _wrap(self, packets: Packets) -> Wrapping:
         wrapping = super()._wrap(packets)
         if not self.external:
-            self._refuse_and_limit(wrapping, packets, self._ipv6_rows(packets))
+            self._refuse_and_limit(wrapping, packets)
         return wrapping
 
     def _outer(self) -> dict[str, Any]:

@@ -162,12 +162,6 @@ class GREDevice(Tunnel):
         version = octets.numbers(at, 1) >> 4
         return np.where(version == 4, IPV4, np.where(version == 6, IPV6, 0)).astype(np.uint32)
 
-    def _ipv6_rows(self, packets: Packets) -> Int64s:
-        """int64[m]: rows that begin with a whole IPv6 header, or with Ethernet in front of one."""
-        rows = np.arange(len(packets), dtype=np.int64)
-        least = IPV6_LEN + (ETHERNET_LEN if self.FRAMES else 0)
-        return np.flatnonzero((self._kinds(packets, rows) == IPV6) & (packets.lengths >= least))
-
     # --- packets in
 
     @property

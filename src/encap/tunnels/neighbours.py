@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from encap.errors import TunnelError
 from encap.tunnels.carried import IPIP, IPV6, protocols
-from encap.tunnels.innerip import DESTINATION, addresses, ipv4_destinations
+from encap.tunnels.innerip import DESTINATION, Heads, ipv4_destinations
 from encap.tunnels.options import IPAddress, _Option, address
 
 if TYPE_CHECKING:
@@ -72,12 +72,13 @@ def endpoints(
     target = np.zeros((len(packets), width), np.uint8)
     told = np.zeros(len(packets), np.bool_)
     known = {hop: end.packed for hop, end in neighbours if end.version == version}
-    carried = protocols(packets)
+    heads = Heads(packets, DESTINATION + 16)
+    carried = protocols(packets, heads)
     fourth, sixth = (np.flatnonzero(carried == number) for number in (IPIP, IPV6))
     inner = ipv4_destinations(packets, fourth)
     for rows, hops in (
         (fourth, routes.next_ipv4_hops(inner).astype(">u4").view(np.uint8).reshape(-1, 4)),
-        (sixth, routes.next_hops(addresses(packets, sixth, DESTINATION))),
+        (sixth, routes.next_hops(heads.addresses(DESTINATION)).column()[sixth]),
     ):
         distinct, which = np.unique(hops, axis=0, return_inverse=True)
         ends = [known.get(ip_address(hop.tobytes()), b"") for hop in distinct]

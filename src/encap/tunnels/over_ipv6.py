@@ -1,4 +1,4 @@
-"""What GRE devices over IPv6 share: hop limit, class, flow label, encapsulation limit.
+"""What tunnels directly over IPv6 share: hop limit, class, flow label, encapsulation limit.
 
 The hosts of the underlay are told how often a packet may yet be put into a tunnel, by an option
 in front of what is carried. Source: RFC 2473 sections 4.1.1 and 6; Linux, ip6_tnl_xmit.
@@ -14,13 +14,13 @@ from encap.errors import TunnelError
 from encap.fields import Header
 from encap.headers.ipv6_extensions import ENCAPSULATION_LIMIT, DestinationOptions
 from encap.headers.options import Option
+from encap.tunnels.carried import IPV6, protocols
 from encap.tunnels.departing import Wrapping
-from encap.tunnels.innerip import SOURCE, addresses
-from encap.tunnels.inside import Inside
+from encap.tunnels.innerip import SOURCE, Heads
+from encap.tunnels.inside import IPV6_LEN, Inside, Octets
 from encap.tunnels.iptunnel import ADDRESSES, TOS, TTL, ip_header, number_or, outer_options
 from encap.tunnels.limits import NO_LIMIT, Limits
 from encap.tunnels.options import NumberOption, frozen
-from encap.tunnels.outer import is_address
 from encap.tunnels.reasons import Reason
 from encap.tunnels.replies import WRONG_FIELD, answers
 from encap.tunnels.tunnel import Tunnel
@@ -28,7 +28,7 @@ from encap.tunnels.words import Words, hexadecimal_or_word, word_or_number
 
 if TYPE_CHECKING:
     from encap.packets import Packets
-    from encap.tunnels.receiving import Family, Int64s
+    from encap.tunnels.receiving import Family
 
 __all__ = ["IPV6_WORDS", "OverIPv6"]
 
@@ -38,7 +38,7 @@ IPV6_WORDS: Words = {
     "encaplimit": word_or_number("encaplimit", none="none"),
 }  # fmt: skip
 LABELS = 0xFFFFF
-ETHERNET_LEN = 14
+ETHERNET_LEN, ETHERTYPE_AT, ETHERTYPE = 14, 12, 0x86DD
 IPV6_LEAST = 1280
 """Octets that every link of IPv6 takes: RFC 8200 section 5."""
 
@@ -95,26 +95,26 @@ class OverIPv6(Tunnel):
         """How many tunnels packets may yet enter that do not say so themselves."""
         return NO_LIMIT if self.encaplimit == "none" else number_or(self.encaplimit, 4)
 
-    def _refuse_and_limit(self, wrapping: Wrapping, packets: Packets, rows: Int64s) -> None:
+    def _refuse_and_limit(self, wrapping: Wrapping, packets: Packets) -> None:
         """Limits of packets that have one already; refuses those that may enter no more tunnels.
 
-        rows: int64[m], packets that are IPv6, or frames with IPv6 in them. What comes from the
-        other end is refused, too: it goes round in a circle.
-        Source: RFC 2473 section 4.1.1; Linux, prepare_ip6gre_xmit_ipv6.
+        What comes from the other end is refused, too: it goes round in a circle.
+        Source: RFC 2473 section 4.1; Linux, prepare_ip6gre_xmit_ipv6.
         """
-        if not len(rows):
-            return
-        inner = packets
+        inner = _behind_ethernet(packets) if self.FRAMES else packets
+        heads = Heads(inner, SOURCE + 16)
         if self.FRAMES:
-            inner = packets._make(
-                packets.data, packets.starts + ETHERNET_LEN,
-                np.maximum(packets.lengths, ETHERNET_LEN) - np.uint32(ETHERNET_LEN),
-                wire_lengths=packets.wire_lengths, times=packets.times, linktypes=packets.linktypes,
-            )  # fmt: skip
+            rows = np.arange(len(packets), dtype=np.int64)
+            sixth = Octets(packets, rows).numbers(packets.starts + ETHERTYPE_AT) == ETHERTYPE
+            sixth &= inner.lengths >= IPV6_LEN
+        else:
+            sixth = protocols(packets, heads) == IPV6
+        if not sixth.any():
+            return
         if self.remote is not None:
-            circles = is_address(addresses(inner, rows, SOURCE), self.remote)
-            wrapping.refuse(rows[circles], Reason.NOT_CARRIED, len(packets))
-        limits = Limits.of(inner, rows, self._limit)
+            circles = np.flatnonzero(sixth & heads.addresses(SOURCE).are(self.remote))
+            wrapping.refuse(circles, Reason.NOT_CARRIED, len(packets))
+        limits = Limits.of(inner, sixth, heads, self._limit)
         if len(limits.spent):
             gone = wrapping.refuse(limits.spent, Reason.LIMIT, len(packets))
             rest = np.zeros(len(packets), np.int64)
@@ -149,3 +149,16 @@ def _limit(limit: int) -> tuple[Header, ...]:
     if limit == NO_LIMIT:
         return ()
     return (DestinationOptions(options=(Option(ENCAPSULATION_LIMIT, bytes([limit])),)),)
+
+
+def _behind_ethernet(frames: Packets) -> Packets:
+    """What the Ethernet headers of frames carry."""
+    header = np.minimum(frames.lengths, ETHERNET_LEN)
+    return frames._make(
+        frames.data,
+        frames.starts + header,
+        frames.lengths - header,
+        wire_lengths=frames.wire_lengths - header,
+        times=frames.times,
+        linktypes=frames.linktypes,
+    )
