@@ -324,6 +324,15 @@ def test_an_external_device_goes_by_columns() -> None:
     assert not len(receiver.state.learned)
 
 
+def test_an_external_device_is_of_the_underlay_s_ip_version() -> None:
+    over = Underlay(addresses=("2001:db8::2",))  # type: ignore[arg-type]
+    receiver = VXLANTunnel(external=True, dstport=4789, underlay=over)
+    sender = vtep(local="2001:db8::1", remote="2001:db8::2")
+    assert reason(receiver, sender.encap(Packets.from_frames([frame()])).packets) == 0
+    both = Underlay(addresses=("2001:db8::2", HERE))  # type: ignore[arg-type]
+    assert VXLANTunnel(external=True, underlay=both).family == "ipv4"
+
+
 def test_what_routes_and_filters_say() -> None:
     words = f"id 7 src {HERE} dst {THERE} ttl 9 tos 8"
     route = f"ip route add 10.0.0.0/24 encap ip {words} dev vx0"
@@ -335,7 +344,10 @@ def test_what_routes_and_filters_say() -> None:
         " action mirred egress redirect dev vx0"
     )
     tunnel = made("external gbp", verdict)
-    assert (tunnel.id, tunnel.mark, tunnel.dstport, tunnel.udpcsum) == (7, 77, 4790, True)
+    assert (tunnel.id, tunnel.mark, tunnel.dst_port, tunnel.udpcsum) == (7, 77, 4790, True)
+    sent = tunnel.encap(Packets.from_frames([frame()])).packets
+    assert sent.columns("udp.dport")["udp.dport"].tolist() == [4790]
+    assert tunnel.dstport is None  # it listens where it did
     with pytest.raises(TunnelError, match="columns"):
         made("external", f"{route}\n{route.replace('id 7', 'id 8')}")
     with pytest.raises(TunnelError, match="geneve_opts"):

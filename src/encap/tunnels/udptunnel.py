@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from encap.packets import Packets
     from encap.tunnels.host import Device, Host
     from encap.tunnels.options import IPAddress
-    from encap.tunnels.receiving import Bools, Int64s, Receiving
+    from encap.tunnels.receiving import Bools, Family, Int64s, Receiving
 
 __all__ = ["UDP_WORDS", "OverUDP"]
 
@@ -60,7 +60,8 @@ class OverUDP(Tunnel):
     udpcsum: the outer checksum over IPv4 is computed; None for what this kind of device does.
     udp6zerocsumtx, udp6zerocsumrx: packets over IPv6 go, or are taken, without a checksum.
     external: what each packet gets is said for it alone: by columns, or by the other options,
-        which a route or a filter gives then. Packets are taken whatever their VNI and source are.
+        which a route or a filter gives then. Packets are taken whatever their VNI and source are,
+        of one IP version: that of `local` or `remote`, or of the underlay.
     master: the bridge that the device is a port of, by name. Then, what would have to be cut for
         the underlay is refused, and the sender told, where the sender asked not to have it cut.
     """
@@ -102,8 +103,23 @@ class OverUDP(Tunnel):
         }  # fmt: skip
 
     @property
+    def family(self) -> Family:
+        known = [one for one in self._known if one is not None] or self.underlay.addresses
+        return "ipv6" if known and all(one.version == 6 for one in known) else "ipv4"
+
+    @property
+    def _known(self) -> tuple[IPAddress | None, ...]:
+        """Addresses that say which IP version is outside; without any, the underlay's do."""
+        return self.remote, self.local
+
+    @property
     def _port(self) -> int:
         raise NotImplementedError
+
+    @property
+    def _target_port(self) -> int:
+        """The UDP port that packets go to."""
+        return self._port
 
     @property
     def _destination(self) -> IPAddress | None:
@@ -144,7 +160,7 @@ class OverUDP(Tunnel):
             network = IPv6(
                 src=src, dst=dst, hop_limit=self._hops, traffic_class=tos, flow_label=label
             )
-        udp = UDP(dport=self._port, checksum=None if summed else 0)
+        udp = UDP(dport=self._target_port, checksum=None if summed else 0)
         return Wrapping([(network, udp, *headers)], {}, options, heeds_df=False)
 
     def _settle(self, wrapping: Wrapping, packets: Packets) -> None:

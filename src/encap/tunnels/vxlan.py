@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from encap.tunnels.departing import Wrapping
     from encap.tunnels.host import Device, Host
     from encap.tunnels.options import IPAddress
-    from encap.tunnels.receiving import Array, Family, Receiving
+    from encap.tunnels.receiving import Array, Receiving
 
 __all__ = ["VXLANTunnel"]
 
@@ -54,6 +54,7 @@ class VXLANTunnel(OverUDP):
     group: multicast address that frames go to which no entry of the table is for.
     dstport: UDP port at both ends; None or 0 is 8472, as in Linux; 4790 with `gpe`; 4789 in the
         profile "rfc".
+    dst_port: the port that packets of an external device go to, where a filter gives another one.
     srcport: lowest source port, and the one behind the highest; None for what the host has for
         connections of its own, 32768 to 60999.
     learning: sources of frames go into the table `state.learned`; None unless external.
@@ -70,6 +71,7 @@ class VXLANTunnel(OverUDP):
     id: NumberOption = NumberOption(0, 0xFFFFFF, default=0)
     group: AddressOption = AddressOption()
     dstport: NumberOption = NumberOption(0, 65535)
+    dst_port: NumberOption = NumberOption(0, 65535)
     srcport: tuple[int, int] | None = None
     learning: bool | None = None
     ageing: NumberOption = NumberOption(0, 0xFFFFFFFF, default=300)
@@ -105,12 +107,8 @@ class VXLANTunnel(OverUDP):
             raise TunnelError(f"group is a multicast address, not {self.group}")
         if self.group is not None and self.remote is not None:
             raise TunnelError("remote and group exclude each other")
-        wrong = "of another IP version than the other addresses"
-        version = 6 if self.family == "ipv6" else 4
-        named = (("local", self.local), *(("fdb", entry.dst) for entry in self.fdb))
-        for what, one in named:
-            if one is not None and one.version != version:
-                raise TunnelError(f"{what}: {one} is {wrong}")
+        if len({one.version for one in self._known if one is not None}) > 1:
+            raise TunnelError("local, remote, group and fdb are not all of one IP version")
         if self.gpe and (self.gbp or self.remcsumtx or self.remcsumrx or self.learning):
             raise TunnelError("gpe excludes gbp, remcsumtx, remcsumrx and learning")
         if self.srcport is not None:
@@ -135,13 +133,13 @@ class VXLANTunnel(OverUDP):
             device.mtu = ETHERNET_MTU  # of no link that it knows
         default = "remote" in arguments or "group" in arguments
         listed = device.more.get("fdb", [])
+        if "dstport" in found:  # of a filter: the device's own is where it listens
+            found["dst_port"] = found.pop("dstport")
         return found | {"fdb": entries(listed, default=default, what=device.name)}
 
     @property
-    def family(self) -> Family:
-        known = (self.remote, self.group, self.local, *(entry.dst for entry in self.fdb))
-        first = next((one for one in known if one is not None), None)
-        return "ipv6" if first is not None and first.version == 6 else "ipv4"
+    def _known(self) -> tuple[IPAddress | None, ...]:
+        return self.remote, self.group, self.local, *(entry.dst for entry in self.fdb)
 
     @property
     def frames(self) -> bool:
@@ -156,6 +154,10 @@ class VXLANTunnel(OverUDP):
     def _port(self) -> int:
         otherwise = LINUX_PORT if self.profile == "linux" else UDP_PORT
         return number_or(self.dstport, 0) or (GPE_PORT if self.gpe else otherwise)
+
+    @property
+    def _target_port(self) -> int:
+        return number_or(self.dst_port, 0) or self._port
 
     @property
     def _destination(self) -> IPAddress | None:
