@@ -17,8 +17,15 @@ from encap.frames import NO_TIME
 from encap.headers.erspan import ERSPAN, TYPE_III
 from encap.headers.gre import ERSPAN_II, GRE
 from encap.tunnels.departing import Wrapping
-from encap.tunnels.gredevice import ETHERNET_LEN, GRE_FIELDS, GRE_WORDS, GREDevice
+from encap.tunnels.gredevice import (
+    ETHERNET_LEN,
+    GRE_FIELDS,
+    GRE_WORDS,
+    GREDevice,
+    other_template,
+)
 from encap.tunnels.greheader import ERSPAN as MIRRORED
+from encap.tunnels.innerip import Heads
 from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4, number_or
 from encap.tunnels.options import NumberOption, frozen
 from encap.tunnels.over_ipv6 import IPV6_WORDS, OverIPv6
@@ -157,37 +164,32 @@ class ERSPANTunnel(OverIPv4, OverIPv6, GREDevice):
         network, *_ = wrapping.templates[0]
         said = {name: getattr(network, name) for name in network.fields}
         plain = type(network)(**said | {"traffic_class": 0})
-        last = np.uint8(len(wrapping.templates))
-        which = np.uint8(0) if wrapping.which is None else wrapping.which
-        wrapping.templates.append((plain, *wrapping.templates[0][-2:]))
-        wrapping.which = np.where(other, last, which).astype(np.uint8)
+        other_template(wrapping, (plain, *wrapping.templates[0][-2:]), other)
 
 
 class _Frames:
-    """What ERSPAN says about frames: read from their first 54 octets, as far as they are there.
+    """What ERSPAN says about frames: read from their first octets, as far as they are there.
 
     The octets behind an Ethernet header are read as those of an IP header of the outer family,
     whatever they are.
 
-    kind: uint32[n], EtherTypes.
+    kind: uint64[n], EtherTypes.
     """
 
     def __init__(self, packets: Packets, *, sixth: bool) -> None:
         self.packets, self.sixth = packets, sixth
+        self.heads = Heads(packets, 24)
         self.kind = self._word(12)
 
     def _word(self, at: int) -> Array:
-        """uint32[n]: 16 bits at a place; 0 where they are not there."""
-        data, there = self.packets.data, self.packets.lengths >= at + 2
-        if not data.size:
-            return np.zeros(len(self.packets), np.uint32)
-        first = np.where(there, self.packets.starts + at, 0)
-        word = data[first].astype(np.uint32) << 8 | data[np.minimum(first + 1, data.size - 1)]
-        return np.where(there, word, 0)
+        """uint64[n]: 16 bits at a place; 0 where they are not there."""
+        shift = np.uint64(48 - at % 8 * 8)
+        word: Array = self.heads.numbers(at) >> shift & np.uint64(0xFFFF)
+        return word
 
     def said(self, cut: Array, version: int) -> dict[str, Array]:
         """Fields of the header, as columns. cut: bool[n], frames that were."""
-        behind = self._word(14)
+        behind = self._word(14).astype(np.uint16)
         tos = behind >> 4 & 0xFF if self.sixth else behind & 0xFF
         tagged = self.kind == VLAN
         columns: dict[str, Array] = {
@@ -213,8 +215,8 @@ class _Frames:
         Source: Linux, ip6erspan_tunnel_xmit.
         """
         lengths = self.packets.wire_lengths.astype(np.int64) - ETHERNET_LEN
-        fragment = (self.kind == IPV6) & (self._word(20) >> 8 == 44)
+        fragment = (self.kind == IPV6) & (self._word(20) >> np.uint64(8) == 44)
         headers = 40 + 8 * fragment.astype(np.int64)
-        short: Array = (self.kind == IPV4) & (self._word(16) > lengths)
-        short |= (self.kind == IPV6) & (self._word(18) > lengths - headers)
+        short: Array = (self.kind == IPV4) & (self._word(16).astype(np.int64) > lengths)
+        short |= (self.kind == IPV6) & (self._word(18).astype(np.int64) > lengths - headers)
         return short

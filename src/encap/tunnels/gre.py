@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from encap.errors import TunnelError
 from encap.tunnels.gredevice import GRE_FIELDS, GRE_WORDS, GREDevice
-from encap.tunnels.inside import Inside
+from encap.tunnels.greheader import IPV4
+from encap.tunnels.innerip import Heads
 from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4
 from encap.tunnels.limits import NO_LIMIT
 from encap.tunnels.options import frozen
@@ -59,10 +61,20 @@ class _GREOverIPv4(OverIPv4, GREDevice):
     def _wrap(self, packets: Packets) -> Wrapping:
         wrapping = super()._wrap(packets)
         if not (self.pmtudisc or self.ignore_df or self.external):
-            inside = Inside.of(packets, np.arange(len(packets), dtype=np.int64))
-            kept = inside.ipv4 & inside.must_stay_whole
-            wrapping.columns["ipv4.flags"] = np.where(kept, DF, 0).astype(np.uint8)
+            wrapping.columns["ipv4.flags"] = self._df_inside(packets)
         return wrapping
+
+    def _df_inside(self, packets: Packets) -> npt.NDArray[np.uint8]:
+        """uint8[n]: `DF` where an inner IPv4 packet has it, 0 elsewhere."""
+        heads = Heads(packets, 24)
+        if self.FRAMES:  # the EtherType, and the flags behind it
+            fourth = heads.numbers(8) >> np.uint64(16) & np.uint64(0xFFFF) == IPV4
+            flags, least = heads.numbers(16) >> np.uint64(24), 34
+        else:
+            fourth = heads.numbers(0) >> np.uint64(60) == 4
+            flags, least = heads.numbers(0) >> np.uint64(8), 20
+        kept = fourth & (flags & np.uint64(0x40) != 0) & (packets.lengths >= least)
+        return np.where(kept, np.uint8(DF), np.uint8(0))
 
 
 @frozen

@@ -18,7 +18,7 @@ from encap.tunnels.frames import check_frames
 from encap.tunnels.greheader import ERSPAN, IPV4, IPV6, TEB, GREHeaders, has, read
 from encap.tunnels.greheader import C as C_BIT
 from encap.tunnels.greheader import S as S_BIT
-from encap.tunnels.inside import Octets
+from encap.tunnels.inside import MPLS, Octets
 from encap.tunnels.iptunnel import short
 from encap.tunnels.metadata import metadata
 from encap.tunnels.neighbours import NeighboursOption, endpoints, neighbours_of
@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from encap.tunnels.options import IPAddress
     from encap.tunnels.receiving import Array, Bools, Int64s, Receiving
 
-__all__ = ["GRE_FIELDS", "GRE_WORDS", "GREDevice"]
+__all__ = ["GRE_FIELDS", "GRE_WORDS", "GREDevice", "other_template"]
 
 ETHERNET_LEN, IPV4_LEN, IPV6_LEN = 14, 20, 40
+LABELS = 0x8847
+"""The EtherType of MPLS."""
+MOST_TEMPLATES = 255
 ERSPAN_LEN = np.array([0, 8, *[12] * 14], np.int64)
 """Octets of an ERSPAN header by what its version says; Linux takes any number for type III."""
 OWN = {"remote", "key", "ikey", "okey", "csum", "icsum", "ocsum", "seq", "iseq", "oseq"}
@@ -124,7 +127,9 @@ class GREDevice(Tunnel):
         super()._settle(wrapping, packets)
         reasons = np.zeros(len(packets), np.uint8) if wrapping.reasons is None else wrapping.reasons
         if self.external and "gre.key" in wrapping.columns:
-            wrapping.templates = [tuple(map(_keyed, one)) for one in wrapping.templates]
+            wrapping.templates = [_with(one, key=0) for one in wrapping.templates]
+        if not self.FRAMES:
+            _carry_labels(wrapping, packets)
         destination = f"{self.family}.dst"
         if self.remote is None and destination not in wrapping.columns:
             known = np.zeros(len(packets), np.bool_)
@@ -304,8 +309,39 @@ def _told(device: Device, arguments: dict[str, Any]) -> dict[str, Any]:
     return found | ({"nofrag": True} if "df" in said else {})
 
 
-def _keyed(header: Header) -> Header:
-    """The header, with a key if it is one of GRE."""
-    if not isinstance(header, GRE) or header.key is not None:
-        return header
-    return GRE(flags=header.flags, protocol=header.protocol, key=0, seq=header.seq)
+def other_template(wrapping: Wrapping, headers: tuple[Header, ...], where: Bools) -> None:
+    """Some packets get other headers. TunnelError where too many kinds of them are in a batch."""
+    if not where.any():
+        return
+    number = len(wrapping.templates)
+    if number > MOST_TEMPLATES:
+        raise TunnelError("too many different encapsulation limits in one batch: send it in pieces")
+    wrapping.templates.append(headers)
+    which = 0 if wrapping.which is None else wrapping.which
+    wrapping.which = np.where(where, number, which).astype(np.uint8)
+
+
+def _carry_labels(wrapping: Wrapping, packets: Packets) -> None:
+    """MPLS, which only its link type tells from IP, gets its own protocol.  Source: RFC 4023."""
+    labels = packets.linktypes == MPLS
+    if labels.any():
+        which = 0 if wrapping.which is None else wrapping.which[np.argmax(labels)]
+        other_template(wrapping, _with(wrapping.templates[which], protocol=LABELS), labels)
+
+
+def _with(headers: tuple[Header, ...], **fields: int) -> tuple[Header, ...]:
+    """The headers, with these fields of GRE where they are open."""
+    made: list[Header] = []
+    for one in headers:
+        if isinstance(one, GRE):
+            said: dict[str, Any] = {
+                "flags": one.flags,
+                "protocol": one.protocol,
+                "key": one.key,
+                "seq": one.seq,
+            }
+            open_ = {name: value for name, value in fields.items() if said[name] is None}
+            made.append(GRE(**said | open_))
+        else:
+            made.append(one)
+    return tuple(made)

@@ -17,7 +17,7 @@ from encap.headers.options import Option
 from encap.tunnels.carried import IPV6, protocols
 from encap.tunnels.departing import Wrapping
 from encap.tunnels.innerip import SOURCE, Heads
-from encap.tunnels.inside import IPV6_LEN, Inside, Octets
+from encap.tunnels.inside import IPV6_LEN, Inside
 from encap.tunnels.iptunnel import ADDRESSES, TOS, TTL, ip_header, number_or, outer_options
 from encap.tunnels.limits import NO_LIMIT, Limits
 from encap.tunnels.options import NumberOption, frozen
@@ -38,7 +38,7 @@ IPV6_WORDS: Words = {
     "encaplimit": word_or_number("encaplimit", none="none"),
 }  # fmt: skip
 LABELS = 0xFFFFF
-ETHERNET_LEN, ETHERTYPE_AT, ETHERTYPE = 14, 12, 0x86DD
+ETHERNET_LEN, ETHERTYPE = 14, 0x86DD
 IPV6_LEAST = 1280
 """Octets that every link of IPv6 takes: RFC 8200 section 5."""
 
@@ -104,9 +104,9 @@ class OverIPv6(Tunnel):
         inner = _behind_ethernet(packets) if self.FRAMES else packets
         heads = Heads(inner, SOURCE + 16)
         if self.FRAMES:
-            rows = np.arange(len(packets), dtype=np.int64)
-            sixth = Octets(packets, rows).numbers(packets.starts + ETHERTYPE_AT) == ETHERTYPE
-            sixth &= inner.lengths >= IPV6_LEN
+            # The EtherType is in the second eight octets.
+            kind = Heads(packets, 16).numbers(8) >> np.uint64(16) & np.uint64(0xFFFF)
+            sixth = (kind == ETHERTYPE) & (inner.lengths >= IPV6_LEN)
         else:
             sixth = protocols(packets, heads) == IPV6
         if not sixth.any():

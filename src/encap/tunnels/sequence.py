@@ -31,15 +31,14 @@ def in_order(
         return np.zeros(0, np.bool_), expected
     base = np.uint32(int(numbers[0]) if expected is None else expected)
     ahead = (numbers - base).view(np.int32)
-    if int(ahead.max()) < NEAR and int(ahead.min()) > -NEAR:
-        last = int(base) + int(ahead.max())
-        if not restarts or last < WHOLE - 1:
-            # What is expected in front of each packet, counted from `base`.
-            wanted = np.zeros(count, np.int32)
-            np.maximum.accumulate(ahead[:-1] + 1, out=wanted[1:])
-            np.maximum(wanted, 0, out=wanted)
-            taken = ahead >= wanted
-            return taken, (int(base) + max(int(ahead.max()) + 1, 0)) % WHOLE
+    most = int(ahead.max())
+    near = most < NEAR and int(ahead.min()) > -NEAR
+    if near and (not restarts or int(base) + most < WHOLE - 1):
+        # What is expected in front of each packet, counted from `base`.
+        wanted = np.zeros(count, np.int32)
+        np.maximum.accumulate(ahead[:-1] + 1, out=wanted[1:])
+        np.maximum(wanted, 0, out=wanted)
+        return ahead >= wanted, (int(base) + max(most + 1, 0)) % WHOLE
     return _one_by_one(numbers.tolist(), expected, restarts)
 
 
