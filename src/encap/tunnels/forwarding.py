@@ -115,13 +115,14 @@ def same(mine: Array, theirs: Array) -> Bools:
 class Sending(NamedTuple):
     """Where packets go: one of these a copy, in the order in which they leave.
 
-    rows: int64[m], rows of the batch.  dst: as columns have addresses.  vni, port: uint32[m].
+    rows: int64[m], rows of the batch.  dst: as columns have addresses.
+    vni: uint32[m], port: uint16[m]; None where all have the device's own.
     """
 
     rows: Int64s
     dst: Array
-    vni: Array
-    port: Array
+    vni: Array | None
+    port: Array | None
 
 
 class Destinations:
@@ -148,7 +149,7 @@ class Destinations:
         self.begin = self.end - counts
         self.dst = packed((one.dst for one in flat), family)
         self.vni = np.array([_or(one.vni, vni) for one in flat], np.uint32)
-        self.port = np.array([_or(one.port, 0) or port for one in flat], np.uint32)
+        self.port = np.array([_or(one.port, 0) or port for one in flat], np.uint16)
         self.known = np.array([one.dst is not None for one in flat], np.bool_)
 
     def find(self, macs: Uint64s) -> Int64s:
@@ -306,31 +307,32 @@ def sending(
 ) -> Sending:
     """Where frames for these addresses go; those that nothing is known of are left out."""
     entry, found = destinations.find(macs), learned.find(macs, times, ageing)
-    entry = np.where((entry < 0) & (found < 0), destinations.find(np.zeros_like(macs)), entry)
-    begin = np.where(entry >= 0, _taken(destinations.begin, entry), 0)
-    end = np.where(entry >= 0, _taken(destinations.end, entry), found >= 0)
-    count = end - begin
-    rows = np.repeat(np.arange(len(macs), dtype=np.int64), count)
-    at = begin[rows] + np.arange(len(rows)) - (np.cumsum(count) - count)[rows]
-    fixed = entry[rows] >= 0
-    known = ~fixed | _taken(destinations.known, at)
-    rows, at, fixed = rows[known], at[known], fixed[known]
-    dst = _taken(destinations.dst, at)
-    if not fixed.all():
-        dst = np.empty((len(rows), *learned.sources.shape[1:]), learned.sources.dtype)
-        dst[fixed] = _taken(destinations.dst, at[fixed])
-        dst[~fixed] = learned.sources[found[rows[~fixed]]]
-    vni, port = destinations.default
+    # One table of all entries: those that stay, those that were learned, and nothing at all.
+    fixed, known, (vni, port) = len(destinations.macs), len(learned), destinations.default
+    more = np.arange(known + 1) + len(destinations.dst)
+    begins = np.concatenate([destinations.begin, more])
+    counts = np.concatenate([destinations.end - destinations.begin, np.ones(known + 1, np.int64)])
+    counts[-1] = 0
+    other = int(destinations.find(np.zeros(1, np.uint64))[0])
+    slot = np.where(found >= 0, found + fixed, other if other >= 0 else fixed + known)
+    slot = np.where(entry >= 0, entry, slot)
+    at, count, rows = begins[slot], counts[slot], np.arange(len(macs), dtype=np.int64)
+    if not (count == 1).all():
+        rows = np.repeat(rows, count)
+        at = at[rows] + np.arange(len(rows)) - (np.cumsum(count) - count)[rows]
+    if not destinations.known.all():
+        going = np.concatenate([destinations.known, np.ones(known, np.bool_)])[at]
+        rows, at = rows[going], at[going]
+    dst = np.concatenate([destinations.dst, learned.sources]) if known else destinations.dst
     return Sending(
-        rows,
-        dst,
-        np.where(fixed, _taken(destinations.vni, at), np.uint32(vni)),
-        np.where(fixed, _taken(destinations.port, at), np.uint32(port)),
-    )
+        rows, dst[at], _numbers(destinations.vni, vni, known, at),
+        _numbers(destinations.port, port, known, at),
+    )  # fmt: skip
 
 
-def _taken(array: Array, rows: Int64s) -> Array:
-    """Elements of an array that may have none; some element where a row means none."""
-    if not len(array):
-        return np.zeros((len(rows), *array.shape[1:]), array.dtype)
-    return array[np.clip(rows, 0, len(array) - 1)]
+def _numbers(numbers: Array, default: int, more: int, at: Int64s) -> Array | None:
+    """Numbers of destinations, all others having the device's own; None where all have it."""
+    if (numbers == default).all():
+        return None
+    found: Array = np.concatenate([numbers, np.full(more, default, numbers.dtype)])[at]
+    return found

@@ -213,15 +213,12 @@ class VXLANTunnel(OverUDP):
         to = sending(self._destinations(), self.state.learned, macs, packets.times, self._ageing)
         if not np.array_equal(to.rows, np.arange(len(packets))):
             wrapping.rows = to.rows
-        wrapping.columns |= {
-            f"{self.family}.dst": to.dst,
-            "vxlan.vni": to.vni.astype(np.uint32),
-            "udp.dport": to.port.astype(np.uint16),
-        }
+        columns = {f"{self.family}.dst": to.dst, "vxlan.vni": to.vni, "udp.dport": to.port}
+        wrapping.columns |= {name: one for name, one in columns.items() if one is not None}
         if not number_or(self.ttl, 0) and self.ttl != "inherit":
             group = to.dst >> 28 == 0xE if self.family == "ipv4" else to.dst[:, 0] == 0xFF
             name = "ipv4.ttl" if self.family == "ipv4" else "ipv6.hop_limit"
-            wrapping.columns[name] = np.where(group, 1, 64).astype(np.uint8)
+            wrapping.columns[name] = np.where(group, np.uint8(1), np.uint8(64))
 
     def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
         super()._settle(wrapping, packets)
