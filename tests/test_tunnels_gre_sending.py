@@ -106,6 +106,14 @@ def test_a_remote_end_that_is_a_group() -> None:
     assert len(tunnel.decap(raw(arriving(GRE(key=1), INNER))).replies) == 1
 
 
+@pytest.mark.parametrize("cls", DEVICES)
+def test_frames_are_for_devices_that_carry_them(cls: type[tunnels.Tunnel]) -> None:
+    tunnel, _ = ends(cls)
+    both = Packets.from_frames([FRAME, INNER], linktypes=[1, 101])
+    carried = [0, Reason.NOT_CARRIED]
+    assert tunnel.encap(both).reasons.tolist() == (carried if cls.FRAMES else carried[::-1])
+
+
 def test_frames_go_nowhere_without_a_remote_end() -> None:
     assert GRETAPTunnel(local=A).encap(Packets.from_frames([FRAME])).counts == {
         Reason.NO_DESTINATION: 1
