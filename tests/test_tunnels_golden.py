@@ -18,7 +18,7 @@ import encap
 from encap import Ethernet
 from encap.tunnels import Reason
 
-NOT_YET = re.compile(r"vti|esp|xfrm|fou|gue|ipip_external")
+NOT_YET = re.compile(r"vti|esp|xfrm|fou|gue")
 """Words in the names of scenarios whose devices there are none of yet."""
 OFFLOADED = ["dirty_vxlan", "vxlan_remcsum"]
 """Captured with checksums that a network card was to fill in."""

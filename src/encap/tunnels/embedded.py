@@ -12,7 +12,6 @@ of them as batches have it: uint32[n] for IPv4, uint8[n, 16] for IPv6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, TypeAlias, overload
 
@@ -21,13 +20,13 @@ import numpy.typing as npt
 
 from encap.errors import TunnelError
 from encap.tunnels.halves import Halves
+from encap.tunnels.options import NetworkOption, frozen
 
 __all__ = ["SIX_TO_FOUR", "Domain", "isatap", "isatap_ipv4"]
 
 Uint8s: TypeAlias = npt.NDArray[np.uint8]
 Uint32s: TypeAlias = npt.NDArray[np.uint32]
 Bools: TypeAlias = npt.NDArray[np.bool_]
-PREFIX, EVERY = IPv6Network("2002::/16"), IPv4Network("0.0.0.0/0")
 MOST = 64
 """Bits of an IPv6 address that may be used up in front of the interface identifier."""
 ISATAP = 0x00005EFE
@@ -45,7 +44,7 @@ NOT_GLOBAL = tuple(
 """Addresses that are not unique in the world.  Source: Linux, __ipv6_isatap_ifid."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Domain:
     """The sites of a 6rd domain, or of 6to4: an IPv6 prefix for every IPv4 address.
 
@@ -53,22 +52,17 @@ class Domain:
     relay_prefix: what all of their IPv4 addresses begin with; these bits are left out of the IPv6
         addresses.
 
-    Both are taken as text too. TunnelError where host bits are set, or where prefix and address
-    together take more than 64 bits.
+    TunnelError where host bits are set, or where prefix and address together take more than 64
+    bits.
     """
 
-    prefix: IPv6Network = PREFIX
-    relay_prefix: IPv4Network = EVERY
+    prefix: NetworkOption[IPv6Network] = NetworkOption(IPv6Network, "2002::/16")
+    relay_prefix: NetworkOption[IPv4Network] = NetworkOption(IPv4Network, "0.0.0.0/0")
 
     def __post_init__(self) -> None:
-        for name, kind in (("prefix", IPv6Network), ("relay_prefix", IPv4Network)):
-            try:
-                object.__setattr__(self, name, kind(getattr(self, name)))
-            except (ValueError, TypeError) as error:
-                raise TunnelError(f"6rd-{name} is no prefix: {error}") from error
         if self.length > MOST:
             raise TunnelError(
-                f"6rd-prefix of {self.prefix.prefixlen} bits and {self.bits} bits of an IPv4"
+                f"a 6rd prefix of {self.prefix.prefixlen} bits and {self.bits} bits of an IPv4"
                 f" address are more than {MOST} together"
             )
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from encap.errors import TunnelError
 from encap.tunnels.carried import IPIP, MPLS_IN_IP, carry, check_carried, protocols
 from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4, ip_header
+from encap.tunnels.metadata import metadata
 from encap.tunnels.nbma import aim_ipv4
 from encap.tunnels.options import frozen
 from encap.tunnels.reasons import Reason
 from encap.tunnels.routes import RoutesOption, routes_of
-from encap.tunnels.words import Words, text
+from encap.tunnels.words import Words, flag, text
 
 if TYPE_CHECKING:
     from encap.packets import Packets
@@ -28,6 +31,9 @@ MODES = {
 }  # fmt: skip
 """What each mode carries, both ways."""
 
+OF_PACKETS = {"local", "remote", "ttl", "tos"}
+"""What a route says of the packets of an external device."""
+
 
 @frozen
 class IPIPTunnel(OverIPv4):
@@ -35,15 +41,19 @@ class IPIPTunnel(OverIPv4):
 
     mode: "ipip" carries IPv4, "mplsip" MPLS (link type 219), "any" both. `ip link` makes "any"
         where nothing is said, `ip tunnel add ... mode ipip` makes "ipip".
+    external: each packet brings with it where it goes: `columns` of `encap` say so, and the
+        options say it of all others; they refuse nothing. DF is not set then, but with `nofrag`.
     routes: gateways by destination; without `remote` packets go to them, or to where the inner
         header says.
     """
 
     mode: str = "any"
+    external: bool = False
+    nofrag: bool = False
     routes: RoutesOption = RoutesOption()
 
     KINDS: ClassVar = ("ipip", "ip/ip")
-    WORDS: ClassVar[Words] = {**IPV4_WORDS, "mode": text("mode")}
+    WORDS: ClassVar[Words] = {**IPV4_WORDS, "mode": text("mode"), "external": flag("external")}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,7 +65,19 @@ class IPIPTunnel(OverIPv4):
         found: dict[str, Any] = {"routes": routes_of(device, host)}
         if "mode" in device.more:  # made by `ip tunnel`
             found["mode"] = "ipip"
+        if arguments.get("external"):
+            said = metadata(device)
+            found |= {
+                name: said[name] for name in ("local", "remote", "ttl", "tos") if name in said
+            }
+            found["nofrag"] = "df" in said
         return found
+
+    def _outer(self) -> dict[str, Any]:
+        options = super()._outer()
+        if self.external:
+            options["df"] = "set" if self.nofrag else "unset"
+        return options
 
     def _wrap(self, packets: Packets) -> Wrapping:
         wrapping = self._wrapping()
@@ -66,11 +88,17 @@ class IPIPTunnel(OverIPv4):
 
     def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
         super()._settle(wrapping, packets)
-        if self.remote is None and "ipv4.dst" not in wrapping.columns:
+        if self.remote is not None or "ipv4.dst" in wrapping.columns:
+            return
+        if self.external:
+            every = np.arange(len(packets), dtype=np.int64)
+            wrapping.refuse(every, Reason.NO_DESTINATION, len(packets))
+        else:
             aim_ipv4(self.routes, wrapping, packets, protocols(packets))
 
     def _check(self, going: Receiving) -> None:
         check_carried(going, (IPIP, MPLS_IN_IP))
-        self._check_ends(going)
+        if not self.external:
+            self._check_ends(going)
         for number in {IPIP, MPLS_IN_IP} - set(MODES[self.mode]):
             going.refuse(going.protocol == number, Reason.INNER_PROTOCOL)

@@ -35,6 +35,18 @@ DIFFERENCES = {
             "Linux, INET_ECN_encapsulate; RFC 6040 section 4.1, normal mode",
         ),
         Difference(
+            "sixtofour_private",
+            "6to4 addresses with any IPv4 address in them are sent to, and taken",
+            "those with an IPv4 address that is not unique in the world are not",
+            "Linux, check_6rd; RFC 3056 section 9, RFC 3964 section 5",
+        ),
+        Difference(
+            "ip6tnl_ipv4_too_big",
+            "an IPv4 packet that does not fit is refused, with DF or without, and its sender told",
+            "without DF it is sent in fragments of the outer packet",
+            "Linux, ipxip6_tnl_xmit; RFC 2473 section 7.2",
+        ),
+        Difference(
             "vxlan_reserved",
             "a packet with a reserved bit set is dropped",
             "reserved bits are ignored on receipt",

@@ -96,7 +96,7 @@ class SITTunnel(OverIPv4):
     @property
     def domain(self) -> Domain:
         """The 6rd domain that the addresses of a device without `remote` are of."""
-        return Domain(self.sixrd_prefix, self.sixrd_relay_prefix)
+        return Domain(prefix=self.sixrd_prefix, relay_prefix=self.sixrd_relay_prefix)
 
     @classmethod
     def _of_device(cls, device: Device, host: Host, arguments: dict[str, Any]) -> dict[str, Any]:
