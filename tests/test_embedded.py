@@ -120,7 +120,7 @@ def test_isatap_in_columns(words: list[int], unique: bool | None) -> None:
     ],
 )
 def test_domains_that_cannot_be(prefix: str, relay: str) -> None:
-    with pytest.raises(TunnelError, match="6rd|prefix of"):
+    with pytest.raises(TunnelError, match=r"6rd|prefix of"):
         Domain(prefix=prefix, relay_prefix=relay)
 
 

@@ -56,7 +56,8 @@ class IP6Tunnel(OverIPv6):
 
     dscp: "inherit" gives inner packets the outer DSCP on receipt; None keeps theirs.
     mode: "ip6ip6" carries IPv6, "ipip6" IPv4, "any" both, and MPLS (link type 219).
-    routes: gateways by destination, where there is no `remote`: packets go to the next hop.
+    routes: gateways by destination, None for what is on the link, where there is no `remote`:
+        packets go to the next hop.
     """
 
     dscp: str | None = None

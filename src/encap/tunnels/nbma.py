@@ -64,7 +64,7 @@ def aim(tunnel: SITTunnel, wrapping: Wrapping, packets: Packets) -> None:
 
 def _sixth(tunnel: SITTunnel, inner: Halves) -> Uint32s:
     """uint32[m]: where IPv6 packets go, by their destinations; 0 where nothing says so."""
-    hops = tunnel.routes.next_hops(inner)
+    hops = tunnel.routes.near((LINK_LOCAL, *tunnel.prefixes)).next_hops(inner)
     scopes = Scopes.of(hops)
     last, of_isatap = identified(hops)
     embedded, of = tunnel.domain.within(inner)

@@ -26,11 +26,17 @@ __all__ = ["Routes", "RoutesOption", "routes_of"]
 Uint32s = npt.NDArray[np.uint32]
 
 
+Network = IPv4Network | IPv6Network
+
+
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Gateways of destinations: networks and addresses of one IP version, the longest first."""
+    """Gateways of destinations: networks and addresses of one IP version, the longest first.
 
-    known: tuple[tuple[IPv4Network | IPv6Network, IPAddress], ...] = ()
+    None in place of a gateway: what is in that network is on the link itself.
+    """
+
+    known: tuple[tuple[Network, IPAddress | None], ...] = ()
 
     @classmethod
     def of(cls, given: object) -> Routes:
@@ -43,19 +49,11 @@ class Routes:
         pairs = given.items() if isinstance(given, Mapping) else given
         if not isinstance(pairs, Iterable) or isinstance(pairs, str):
             raise TunnelError(f"routes are networks and gateways, not {given!r}")
-        made = []
-        for pair in pairs:
-            try:
-                network, gateway = pair
-                via = address("routes", gateway)
-                every = "0.0.0.0/0" if via.version == 4 else "::/0"
-                where = ip_network(every if network == "default" else network)
-            except (TypeError, ValueError) as error:
-                raise TunnelError(f"routes: {pair!r} is no network and gateway") from error
-            if where.version != via.version:
-                raise TunnelError(f"routes: {pair!r} are of different IP versions")
-            made.append((where, via))
-        return cls(tuple(sorted(made, key=lambda one: -one[0].prefixlen)))
+        return cls(tuple(sorted(map(_route, pairs), key=lambda one: -one[0].prefixlen)))
+
+    def near(self, networks: Iterable[Network]) -> Routes:
+        """These routes, and networks that are on the link."""
+        return Routes.of([*self.known, *((network, None) for network in networks)])
 
     def next_hops(self, destinations: Halves) -> Halves:
         """The gateways of packets, or their destinations where there are none."""
@@ -64,7 +62,11 @@ class Routes:
         hops = Halves(*(half.copy() for half in destinations))
         for network, gateway in reversed(self.known):
             if isinstance(network, IPv6Network):
-                hops.put(destinations.within(network), gateway)
+                here = destinations.within(network)
+                for half, own in zip(hops, destinations, strict=True):
+                    half[here] = own[here]
+                if gateway is not None:
+                    hops.put(here, gateway)
         return hops
 
     def next_ipv4_hops(self, destinations: Uint32s) -> Uint32s:
@@ -73,8 +75,23 @@ class Routes:
         for network, gateway in reversed(self.known):
             if isinstance(network, IPv4Network):
                 mask, first = np.uint32(int(network.netmask)), np.uint32(int(network[0]))
-                hops[destinations & mask == first] = int(gateway)
+                here = destinations & mask == first
+                hops[here] = destinations[here] if gateway is None else int(gateway)
         return hops
+
+
+def _route(pair: Any) -> tuple[Network, IPAddress | None]:
+    """A network and a gateway. TunnelError for anything else."""
+    try:
+        network, gateway = pair
+        via = None if gateway is None else address("routes", gateway)
+        every = "0.0.0.0/0" if via is not None and via.version == 4 else "::/0"
+        where = ip_network(every if network == "default" else network)
+    except (TypeError, ValueError) as error:
+        raise TunnelError(f"routes: {pair!r} is no network and gateway") from error
+    if via is not None and where.version != via.version:
+        raise TunnelError(f"routes: {pair!r} are of different IP versions")
+    return where, via
 
 
 class RoutesOption(_Option[Routes, Any]):
@@ -84,12 +101,13 @@ class RoutesOption(_Option[Routes, Any]):
         super().__init__(lambda _, value: Routes.of(value), default=())
 
 
-def routes_of(device: Device, host: Host) -> list[tuple[str, str]]:
+def routes_of(device: Device, host: Host) -> list[tuple[str, str | None]]:
     """Pairs from a host's `ip route add NETWORK via GATEWAY [dev NAME]` that concern a device.
 
-    Without `dev` it is the device on whose link the gateway is.
+    Without `dev` it is the device on whose link the gateway is. The networks of its own addresses
+    are on the link.
     """
-    found = []
+    found: list[tuple[str, str | None]] = [(str(one.network), None) for one in device.addresses]
     for words in host.more.get("route", []):
         said = dict(zip(words[1::2], words[2::2], strict=False))
         gateway = said.get("via", "")
