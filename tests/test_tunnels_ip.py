@@ -229,6 +229,12 @@ def test_a_device_without_a_limit_heeds_those_of_packets() -> None:
     assert got.reasons.tolist() == [0, 0, Reason.LIMIT]
 
 
+def test_overheads() -> None:
+    assert (IP6Tunnel().overhead, IP6Tunnel().device_mtu) == (48, 1452)
+    assert IP6Tunnel(encaplimit="none").device_mtu == 1460
+    assert (SITTunnel().device_mtu, IPIPTunnel().device_mtu) == (1480, 1480)
+
+
 def test_every_limit_at_once() -> None:
     got = IP6Tunnel(local=A6, remote=B6).encap(raw(*map(limited, range(1, 256)), INNER, INNER6))
     assert [frame[44] for frame in got.packets] == [*range(255), 4, 4]

@@ -90,7 +90,7 @@ class IP6Tunnel(OverIPv6):
         carried = protocols(packets, heads)
         own = NO_LIMIT if self.encaplimit == "none" else number_or(self.encaplimit, 4)
         limits = Limits.of(packets, carried == IPV6, heads, own)
-        known, which = limits.templates()
+        known, which = limits.templates(own)
         wrapping = Wrapping([self._headers(limit) for limit in known], {}, self._outer())
         wrapping.which = None if len(known) == 1 else which
         wrapping.always = IPV6_LEAST

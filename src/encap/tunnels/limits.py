@@ -59,10 +59,13 @@ class Limits(NamedTuple):
         given[rows] = np.maximum(found - 1, 0)
         return cls(given, rows[found == 0], places[found == 0])
 
-    def templates(self) -> tuple[list[int], npt.NDArray[np.uint8]]:
-        """The different limits, and for each packet, uint8[n], which of them it gets."""
+    def templates(self, own: int) -> tuple[list[int], npt.NDArray[np.uint8]]:
+        """The different limits, and for each packet, uint8[n], which of them it gets.
+
+        own: the device's, which stands for all where there are no packets.
+        """
         if not len(self.given):
-            return [NO_LIMIT], np.zeros(0, np.uint8)
+            return [own], np.zeros(0, np.uint8)
         present = np.zeros(NO_LIMIT + 1, np.int64)
         present[self.given] = 1
         known = np.flatnonzero(present)
