@@ -64,9 +64,9 @@ def carry(
 
     carried: uint8[n], from `protocols`.  mpls: the headers in front of labels.
     """
-    wrong = ~np.isin(carried, tuple(allowed))
-    if wrong.any():
-        wrapping.reasons = np.where(wrong, np.uint8(Reason.NOT_CARRIED), np.uint8(0))
+    wrong = np.flatnonzero(~np.isin(carried, tuple(allowed)))
+    if len(wrong):
+        wrapping.refuse(wrong, Reason.NOT_CARRIED, len(carried))
     labels = carried == MPLS_IN_IP
     if labels.any():
         if wrapping.which is None:

@@ -10,24 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from encap.errors import TunnelError
-from encap.fields import Header
-from encap.headers.ipv6_extensions import ENCAPSULATION_LIMIT, DestinationOptions
-from encap.headers.options import Option
 from encap.tunnels.arriving import Delivery, inner_packets
 from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP, carry, check_carried, protocols
 from encap.tunnels.departing import Wrapping
 from encap.tunnels.halves import Halves
 from encap.tunnels.innerip import DESTINATION, SOURCE, Heads
 from encap.tunnels.inside import Inside
-from encap.tunnels.iptunnel import check_ends, ip_header, number_or, outer_options
-from encap.tunnels.limits import NO_LIMIT, Limits
+from encap.tunnels.iptunnel import check_ends, outer_options
 from encap.tunnels.options import frozen
 from encap.tunnels.over_ipv6 import IPV6_WORDS, OverIPv6
 from encap.tunnels.reasons import Reason
-from encap.tunnels.replies import HOST, WRONG_FIELD, answers
+from encap.tunnels.replies import HOST, answers
 from encap.tunnels.routes import RoutesOption, routes_of
 from encap.tunnels.scopes import Scopes
 from encap.tunnels.words import Words, text
@@ -47,7 +42,6 @@ MODES = {
 """What each mode carries, both ways."""
 IPV6_LEAST = 1280
 """Octets that every link of IPv6 takes: RFC 8200 section 5."""
-Uint8s = npt.NDArray[np.uint8]
 
 
 @frozen
@@ -87,23 +81,11 @@ class IP6Tunnel(OverIPv6):
 
     def _wrap(self, packets: Packets) -> Wrapping:
         heads = Heads(packets, SOURCE + 16)
-        carried = protocols(packets, heads)
-        own = NO_LIMIT if self.encaplimit == "none" else number_or(self.encaplimit, 4)
-        limits = Limits.of(packets, carried == IPV6, heads, own)
-        known, which = limits.templates(own)
-        wrapping = Wrapping([self._headers(limit) for limit in known], {}, self._outer())
-        wrapping.which = None if len(known) == 1 else which
-        wrapping.always = IPV6_LEAST
+        wrapping = self._wrapping()
         wrapping.fragments_outside = self.profile == "rfc"
-        carry(wrapping, carried, MODES[self.mode], self._headers(own, MPLS_IN_IP))
-        if len(limits.spent):
-            self._refuse_spent(wrapping, packets, limits)
-        if self.remote is not None:
-            # Packets from the other end come round in a circle: RFC 2473 section 4.1.
-            circles = (carried == IPV6) & heads.addresses(SOURCE).are(self.remote)
-            if circles.any():
-                rows = np.flatnonzero(circles)
-                wrapping.refuse(rows, Reason.NOT_CARRIED, len(packets))
+        self._refuse_and_limit(wrapping, packets, heads)
+        (labels,) = self._wrapping(protocol=MPLS_IN_IP).templates
+        carry(wrapping, protocols(packets, heads), MODES[self.mode], labels)
         return wrapping
 
     def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
@@ -117,23 +99,6 @@ class IP6Tunnel(OverIPv6):
     def _outer(self) -> dict[str, Any]:
         # Other than GRE over IPv6, this device writes ECN bits as those over IPv4 do.
         return {**super()._outer(), "ecn": outer_options(self)["ecn"]}
-
-    def _headers(self, limit: int, protocol: int | None = None) -> tuple[Header, ...]:
-        """The outer header, and the option behind it where there is a limit."""
-        label = self.flowlabel if isinstance(self.flowlabel, int) else 0
-        if limit == NO_LIMIT:
-            return (ip_header(self, flow_label=label, next_header=protocol),)
-        option = Option(ENCAPSULATION_LIMIT, bytes([limit]))
-        behind = DestinationOptions(options=(option,), next_header=protocol)
-        return ip_header(self, flow_label=label), behind
-
-    def _refuse_spent(self, wrapping: Wrapping, packets: Packets, limits: Limits) -> None:
-        """Packets that may enter no more tunnels.  Source: RFC 2473 section 4.1.1 (b)."""
-        rows = wrapping.refuse(limits.spent, Reason.LIMIT, len(packets))
-        rest = np.zeros(len(packets), np.int64)
-        rest[limits.spent] = limits.places + 2
-        inside = Inside.of(packets, rows)
-        wrapping.replies.append(answers(self, packets, inside, WRONG_FIELD, rest))
 
     def _find_targets(self, wrapping: Wrapping, packets: Packets) -> None:
         """Sends IPv6 packets to their next hops; nothing says where others go.

@@ -59,13 +59,8 @@ class Limits(NamedTuple):
         given[rows] = np.maximum(found - 1, 0)
         return cls(given, rows[found == 0], places[found == 0])
 
-    def templates(self, own: int) -> tuple[list[int], npt.NDArray[np.uint8]]:
-        """The different limits, and for each packet, uint8[n], which of them it gets.
-
-        own: the device's, which stands for all where there are no packets.
-        """
-        if not len(self.given):
-            return [own], np.zeros(0, np.uint8)
+    def templates(self) -> tuple[list[int], npt.NDArray[np.uint8]]:
+        """The different limits, and for each packet, uint8[n], which of them it gets."""
         present = np.zeros(NO_LIMIT + 1, np.int64)
         present[self.given] = 1
         known = np.flatnonzero(present)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Generic, TypeVar, dataclass_transform, overload
@@ -11,8 +11,8 @@ from encap.addresses import MAC
 from encap.errors import TunnelError
 
 __all__ = [
-    "AddressOption", "IPAddress", "KeyOption", "MACOption", "NetworkOption", "NumberOption",
-    "address", "frozen", "mac",
+    "AddressOption", "AddressesOption", "IPAddress", "KeyOption", "MACOption", "NetworkOption",
+    "NetworksOption", "NumberOption", "address", "frozen", "mac",
 ]  # fmt: skip
 
 IPAddress = IPv4Address | IPv6Address
@@ -62,6 +62,16 @@ class AddressOption(_Option[IPAddress | None, str | int | IPAddress | None]):
         super().__init__(lambda name, value: None if value is None else address(name, value))
 
 
+class AddressesOption(_Option[tuple[IPAddress, ...], Iterable[str | int | IPAddress]]):
+    """IP addresses of either family."""
+
+    def __init__(self) -> None:
+        def read(name: str, value: Any) -> tuple[IPAddress, ...]:
+            return tuple(address(name, one) for one in _several(name, value))
+
+        super().__init__(read, ())
+
+
 class MACOption(_Option[MAC | None, str | int | bytes | MAC | None]):
     """A MAC address, or None."""
 
@@ -101,6 +111,25 @@ class NetworkOption(_Option[_Network, str | _Network]):
                 raise TunnelError(f"{name} is a prefix of {kind.__name__[:4]}: {error}") from error
 
         super().__init__(read, default)
+
+
+class NetworksOption(_Option[tuple[_Network, ...], Iterable[str | _Network]]):
+    """Prefixes of one IP version."""
+
+    def __init__(self, kind: Callable[[Any], _Network]) -> None:
+        one = NetworkOption(kind, "")
+
+        def read(name: str, value: Any) -> Any:
+            return tuple(one.read(name, each) for each in _several(name, value))
+
+        super().__init__(read, ())
+
+
+def _several(name: str, value: Any) -> Iterable[Any]:
+    """What can be gone through, and is no text. TunnelError for anything else."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise TunnelError(f"{name} are several, not {value!r}")
+    return value
 
 
 def _key(name: str, value: object) -> int | None:

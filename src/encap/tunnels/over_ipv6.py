@@ -85,8 +85,13 @@ class OverIPv6(Tunnel):
 
     def _wrapping(self, *headers: Header, protocol: int | None = None) -> Wrapping:
         """IPv6, the encapsulation limit and other headers in front of packets."""
-        network = ip_header(self, flow_label=number_or(self.flowlabel, 0))
-        wrapping = Wrapping([(network, *_limit(self._limit), *headers)], {}, self._outer())
+        limits = _limit(self._limit, protocol)
+        network = ip_header(
+            self,
+            flow_label=number_or(self.flowlabel, 0),
+            next_header=None if limits else protocol,
+        )
+        wrapping = Wrapping([(network, *limits, *headers)], {}, self._outer())
         wrapping.always = IPV6_LEAST + (ETHERNET_LEN if self.FRAMES else 0)
         return wrapping
 
@@ -95,14 +100,17 @@ class OverIPv6(Tunnel):
         """How many tunnels packets may yet enter that do not say so themselves."""
         return NO_LIMIT if self.encaplimit == "none" else number_or(self.encaplimit, 4)
 
-    def _refuse_and_limit(self, wrapping: Wrapping, packets: Packets) -> None:
+    def _refuse_and_limit(
+        self, wrapping: Wrapping, packets: Packets, heads: Heads | None = None
+    ) -> None:
         """Limits of packets that have one already; refuses those that may enter no more tunnels.
 
         What comes from the other end is refused, too: it goes round in a circle.
+        heads: the first 24 octets of IP packets, where they were read already.
         Source: RFC 2473 section 4.1; Linux, prepare_ip6gre_xmit_ipv6.
         """
         inner = _behind_ethernet(packets) if self.FRAMES else packets
-        heads = Heads(inner, SOURCE + 16)
+        heads = heads or Heads(inner, SOURCE + 16)
         if self.FRAMES:
             # The EtherType is in the second eight octets.
             kind = Heads(packets, 16).numbers(8) >> np.uint64(16) & np.uint64(0xFFFF)
@@ -144,11 +152,12 @@ class OverIPv6(Tunnel):
         wrapping.columns["ipv6.flow_label"] = labels
 
 
-def _limit(limit: int) -> tuple[Header, ...]:
-    """The header that says how many tunnels there may yet be."""
+def _limit(limit: int, protocol: int | None = None) -> tuple[Header, ...]:
+    """The header that says how many tunnels there may yet be, in front of a protocol."""
     if limit == NO_LIMIT:
         return ()
-    return (DestinationOptions(options=(Option(ENCAPSULATION_LIMIT, bytes([limit])),)),)
+    option = Option(ENCAPSULATION_LIMIT, bytes([limit]))
+    return (DestinationOptions(options=(option,), next_header=protocol),)
 
 
 def _behind_ethernet(frames: Packets) -> Packets:

@@ -19,7 +19,7 @@ from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP, carry, check_carried, 
 from encap.tunnels.embedded import Domain
 from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4, ip_header
 from encap.tunnels.nbma import aim, check_sources
-from encap.tunnels.options import NetworkOption, address, frozen
+from encap.tunnels.options import AddressesOption, NetworkOption, NetworksOption, frozen
 from encap.tunnels.reasons import Reason
 from encap.tunnels.routes import RoutesOption, routes_of
 from encap.tunnels.words import Words, flag, read, text
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from encap.packets import Packets
     from encap.tunnels.departing import Wrapping
     from encap.tunnels.host import Device, Host
-    from encap.tunnels.options import IPAddress
     from encap.tunnels.receiving import Receiving
 
 __all__ = ["SITTunnel"]
@@ -68,8 +67,8 @@ class SITTunnel(OverIPv4):
     isatap: bool = False
     sixrd_prefix: NetworkOption[IPv6Network] = NetworkOption(IPv6Network, "2002::/16")
     sixrd_relay_prefix: NetworkOption[IPv4Network] = NetworkOption(IPv4Network, "0.0.0.0/0")
-    prl: tuple[IPAddress, ...] = ()
-    prefixes: tuple[IPv6Network, ...] = ()
+    prl: AddressesOption = AddressesOption()
+    prefixes: NetworksOption[IPv6Network] = NetworksOption(IPv6Network)
     routes: RoutesOption = RoutesOption()
 
     KINDS: ClassVar = ("sit", "ipv6/ip", "isatap")
@@ -82,15 +81,8 @@ class SITTunnel(OverIPv4):
         super().__post_init__()
         if self.mode not in MODES:
             raise TunnelError(f"mode is one of {', '.join(MODES)}, not {self.mode!r}")
-        routers = tuple(address("prl", one) for one in self.prl)
-        if any(one.version == 6 for one in routers):
+        if any(one.version == 6 for one in self.prl):
             raise TunnelError("prl: routers are known by their IPv4 addresses")
-        object.__setattr__(self, "prl", routers)
-        try:
-            networks = tuple(map(IPv6Network, self.prefixes))
-        except ValueError as error:
-            raise TunnelError(f"prefixes: {error}") from error
-        object.__setattr__(self, "prefixes", networks)
         self.domain  # noqa: B018  # a domain that cannot be is refused here
 
     @property

@@ -16,7 +16,7 @@ from encap.packets import Packets
 from encap.tunnels.arriving import Delivery, deliver, inner_packets
 from encap.tunnels.departing import Wrapping, send
 from encap.tunnels.extensions import check_extensions
-from encap.tunnels.options import AddressOption, MACOption, NumberOption, address, frozen
+from encap.tunnels.options import AddressesOption, AddressOption, MACOption, NumberOption, frozen
 from encap.tunnels.profiles import Profile, profile
 from encap.tunnels.receiving import Bools, Family, Int64s, Receiver, Receiving
 from encap.tunnels.replies import too_big
@@ -56,7 +56,7 @@ class Tunnel:
     ttl: NumberOption = NumberOption(0, 255, "inherit")
     tos: NumberOption = NumberOption(0, 255, "inherit", default=0)
     address: MACOption = MACOption()
-    addresses: tuple[IPAddress, ...] = ()
+    addresses: AddressesOption = AddressesOption()
     mtu: NumberOption = NumberOption(68, 65535)
     underlay: Underlay = Underlay()
     profile: Profile = "linux"
@@ -77,8 +77,6 @@ class Tunnel:
     """Columns that the receiver looks at, beside those of the outer IP header."""
 
     def __post_init__(self) -> None:
-        known = tuple(address("addresses", one) for one in self.addresses)
-        object.__setattr__(self, "addresses", known)
         profile(self.profile)
         given = {one.version for one in (self.local, self.remote) if one is not None}
         if len(given) > 1:

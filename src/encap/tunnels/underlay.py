@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from encap.errors import TunnelError
-from encap.tunnels.options import IPAddress, MACOption, address, frozen
+from encap.tunnels.options import AddressesOption, IPAddress, MACOption, frozen
 
 __all__ = ["Underlay"]
 
@@ -24,13 +24,11 @@ class Underlay:
     """
 
     mac: MACOption = MACOption()
-    addresses: tuple[IPAddress, ...] = ()
+    addresses: AddressesOption = AddressesOption()
     mtu: int = 1500
     udp_checksums: bool = True
 
     def __post_init__(self) -> None:
-        known = tuple(address("addresses", one) for one in self.addresses)
-        object.__setattr__(self, "addresses", known)
         if not LEAST_MTU <= self.mtu <= 65535:
             raise TunnelError(f"mtu is {LEAST_MTU} to 65535, not {self.mtu}")
 
