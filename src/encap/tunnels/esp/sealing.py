@@ -31,7 +31,7 @@ __all__ = ["seal"]
 RAW = 101  # link type
 MOST_LEN = 65535
 PROTOCOL, UDP_PROTOCOL = 50, 17
-BLOCK = 1 << 18
+BLOCK = 1 << 20
 """Octets of plaintext that are laid out before they are encrypted: they shall stay in a cache."""
 
 Array = npt.NDArray[Any]
