@@ -59,7 +59,7 @@ def test_every_scenario_is_tested_or_listed() -> None:
         listed += [name.startswith(prefix) for prefix in APART]
         assert sum(listed) == 1, name
     assert set(REFUSED) <= set(TUNNELS)
-    assert len(TUNNELS) == 69
+    assert len(TUNNELS) == 72
 
 
 @pytest.mark.parametrize("implementation", encap.implementations())

@@ -186,7 +186,7 @@ def test_every_ethertype_protocol_and_port() -> None:
 
 
 def test_every_first_octet_pair_of_a_tunnel_header() -> None:
-    ports = {"vxlan": 4789, "gpe": 4790, "geneve": 6081}
+    ports = {"vxlan": 4789, "gpe": 4790, "geneve": 6081, "gue": 6080}
     inner = bytes.fromhex("4500001c000000004001000001020304050607080800000000000000") + bytes(40)
     for port in ports.values():
         head = bytes.fromhex("45000400000040004011000001020304050607080001")

@@ -50,6 +50,7 @@ _HOMES = {
     "headers.tcp": "TCP",
     "headers.udp": "UDP",
     "headers.sctp": "SCTP",
+    "headers.gue": "GUE",
     "headers.gre": "GRE",
     "headers.erspan": "ERSPAN",
     "headers.vxlan": "VXLAN",

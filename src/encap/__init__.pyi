@@ -30,6 +30,7 @@ from encap.headers.geneve import Geneve as Geneve
 from encap.headers.geneve import GeneveOption as GeneveOption
 from encap.headers.gpe import VXLANGPE as VXLANGPE
 from encap.headers.gre import GRE as GRE
+from encap.headers.gue import GUE as GUE
 from encap.headers.icmp import ICMP as ICMP
 from encap.headers.icmpv6 import ICMPv6 as ICMPv6
 from encap.headers.igmp import IGMP as IGMP

@@ -43,6 +43,7 @@ HEADERS = {
     "tcp": "tcp.TCP",
     "udp": "udp.UDP",
     "sctp": "sctp.SCTP",
+    "gue": "gue.GUE",
     "gre": "gre.GRE",
     "erspan": "erspan.ERSPAN",
     "vxlan": "vxlan.VXLAN",
@@ -64,8 +65,9 @@ _SPACES: dict[str, dict[int, str]] = {
         43: "routing", 44: "fragment", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6",
         60: "dstopts", 132: "sctp",
     },
-    # UDP destination ports: RFC 7348 and Linux's older choice, RFC 8926, RFC 3948.
-    "port": {4789: "vxlan", 8472: "vxlan", 4790: "gpe", 6081: "geneve", 4500: "esp"},
+    # UDP destination ports: RFC 7348 and Linux's older choice, RFC 8926, RFC 3948,
+    # draft-ietf-intarea-gue section 8.
+    "port": {4789: "vxlan", 8472: "vxlan", 4790: "gpe", 6081: "geneve", 4500: "esp", 6080: "gue"},
     # draft-ietf-nvo3-vxlan-gpe section 3.2.
     "gpe": {1: "ipv4", 2: "ipv6", 3: "eth"},
     # The tcpdump group's LINKTYPE_ numbers. Raw IP is told apart by its version.

@@ -273,7 +273,8 @@ def test_scapy_builds_the_same(theirs: Any, ours: Header) -> None:
 def test_scapy_was_asked_about_every_header() -> None:
     from encap.registry import HEADERS
 
-    assert {ours.path for _, ours in SCAPY} >= set(HEADERS)
+    # It does not know GUE.
+    assert {ours.path for _, ours in SCAPY} >= set(HEADERS) - {"gue"}
 
 
 # --- drawn in a text ------------------------------------------------------------------

@@ -16,8 +16,9 @@ import golden
 COMMANDS: dict[str, list[str]] = json.loads((golden.FOLDER / "commands.json").read_text())
 
 FLAGS = {
-    "csum", "encap-csum", "external", "gbp", "gpe", "innerprotoinherit", "nocsum", "nopmtudisc",
-    "noudpcsum", "remcsumrx", "remcsumtx", "seq", "udp6zerocsumrx", "udp6zerocsumtx", "udpcsum",
+    "csum", "encap-csum", "encap-remcsum", "external", "gbp", "gpe", "innerprotoinherit", "nocsum",
+    "nopmtudisc", "noudpcsum", "remcsumrx", "remcsumtx", "seq", "udp6zerocsumrx", "udp6zerocsumtx",
+    "udpcsum",
 }  # fmt: skip
 VALUED = {
     "df", "dst_ip", "dst_port", "dst", "dstport", "encap", "encap-dport", "encap-sport",

@@ -18,6 +18,7 @@ import encap
 from encap import (
     ERSPAN,
     GRE,
+    GUE,
     UDP,
     VXLAN,
     VXLANGPE,
@@ -135,8 +136,6 @@ def _tunnel(device: Device, network: Header) -> list[Header]:
         raise NoTemplateError(f"a device of type {kind}")
     headers: list[Header] = []
     if device.has("encap"):
-        if device.text("encap") != "fou":
-            raise NoTemplateError(f"encap {device.text('encap')}")
         sport = device.text("encap-sport")
         headers.append(
             UDP(
@@ -145,6 +144,7 @@ def _tunnel(device: Device, network: Header) -> list[Header]:
                 checksum=None if device.has("encap-csum") else 0,
             )
         )
+        headers += [GUE()] if device.text("encap") == "gue" else []
     if kind.endswith("erspan"):
         headers += _erspan(device)
     elif "gre" in kind:

@@ -189,7 +189,8 @@ class Stack:
         head = self.octets(12) + bytes([size << 4 | self.random.randrange(16)])
         return head + self.octets(7 + 4 * words) + self.payload()
 
-    PORTS: ClassVar = {4789: "vxlan", 8472: "vxlan", 4790: "gpe", 6081: "geneve", 4500: "esp"}
+    PORTS: ClassVar = {4789: "vxlan", 8472: "vxlan", 4790: "gpe", 6081: "geneve", 4500: "esp",
+                       6080: "gue"}  # fmt: skip
 
     def udp(self) -> bytes:
         port, body = self.of(self.PORTS, 16)
@@ -198,6 +199,16 @@ class Stack:
         return self.octets(2) + port + self.length(8 + len(body)) + self.octets(2) + body
 
     # --- tunnels ---
+
+    def gue(self) -> bytes:
+        words = self.random.choice([0, 0, 0, 1, 2, 31])
+        number, body = self.protocol()
+        first = words | (0x20 if self.seldom(0.05) else 0)
+        if self.seldom():
+            first = self.random.randrange(256)
+        if self.seldom(0.1):
+            return self.packet("ip")
+        return bytes([first]) + number + self.octets(2 + 4 * words) + body
 
     def vxlan(self) -> bytes:
         flags = self.random.randrange(256) | (0 if self.seldom() else 8)

@@ -28,6 +28,7 @@ INLINE uint32_t looked_at(uint32_t kind)
         return 8;
     case ENCAP_VLAN:
     case ENCAP_MPLS:
+    case ENCAP_GUE:
     case ENCAP_GRE:
     case ENCAP_ERSPAN:
         return 4;

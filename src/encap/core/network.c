@@ -152,7 +152,25 @@ INLINE uint32_t step_udp(walk *w)
     if (incomplete(w))
         return ENCAP_NONE;
     uint32_t kind = w->rules->port[load_be16(header + 2)];
+    if (UNLIKELY(kind == ENCAP_GUE) && left(w) && header[8] >> 6 == 1)
+        return by_version(w); /* version 1 has no header of its own */
     if (UNLIKELY(kind == ENCAP_ESP) && (left(w) < 4 || !load_be32(header + 8)))
         return ENCAP_NONE; /* a keepalive, or IKE: RFC 3948 section 2 */
     return kind;
+}
+
+/* Generic UDP encapsulation: draft-ietf-intarea-gue section 3. A control message carries nothing.
+ */
+INLINE uint32_t step_gue(walk *w)
+{
+    const uint8_t *header = enter(w, ENCAP_GUE, 4);
+    if (!header)
+        return ENCAP_NONE;
+    const uint32_t first = header[0], size = 4 + 4 * (first & 31u);
+    if (first >> 6)
+        return broken(w, ENCAP_UNSUPPORTED, 4);
+    if (size > left(w))
+        return broken(w, ENCAP_TRUNCATED, 4);
+    w->at += size;
+    return first & 0x20 ? (uint32_t)ENCAP_NONE : after_protocol(w, header[1]);
 }

@@ -119,6 +119,9 @@ INLINE void walk_packet(walk *w, uint32_t kind)
         case ENCAP_SCTP:
             kind = step_last(w, ENCAP_SCTP, 12);
             break;
+        case ENCAP_GUE:
+            kind = step_gue(w);
+            break;
         case ENCAP_ERSPAN:
             kind = step_erspan(w);
             break;

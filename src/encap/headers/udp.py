@@ -37,4 +37,6 @@ class UDP(Header):
         name: str | None = registry.name("port", self.dport)
         if name == "esp" and (len(rest) < 4 or not any(rest[:4])):
             return None  # a NAT keepalive, or IKE behind its four zeros (RFC 3948 section 2)
+        if name == "gue" and len(rest) and rest[0] >> 6 == 1:
+            return {4: "ipv4", 6: "ipv6"}.get(rest[0] >> 4)  # version 1 has no header of its own
         return name

@@ -11,6 +11,7 @@ from encap.tunnels.embedded import SIX_TO_FOUR, Domain, isatap, isatap_ipv4
 from encap.tunnels.erspan import ERSPANTunnel
 from encap.tunnels.esp import Policy, SecurityAssociation
 from encap.tunnels.forwarding import FDBEntry
+from encap.tunnels.fou import FOUPort
 from encap.tunnels.geneve import GeneveTunnel
 from encap.tunnels.gre import GRETAPTunnel, GRETunnel, IP6GRETAPTunnel, IP6GRETunnel
 from encap.tunnels.ip6tnl import IP6Tunnel
@@ -26,6 +27,7 @@ from encap.tunnels.vxlan import VXLANTunnel
 
 __all__ = [
     "DIFFERENCES", "SIX_TO_FOUR", "Difference", "Domain", "ERSPANTunnel", "FDBEntry",
+    "FOUPort",
     "GRETAPTunnel", "GRETunnel", "GeneveTunnel", "IP6GRETAPTunnel", "IP6GRETunnel", "IP6Tunnel",
     "IPIPTunnel", "Policy", "Reason", "Result", "SITTunnel", "SecurityAssociation", "Tunnel",
     "Underlay", "VTITunnel", "VXLANTunnel", "from_commands", "isatap", "isatap_ipv4",

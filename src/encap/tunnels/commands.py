@@ -8,6 +8,7 @@ from typing import Any
 
 from encap.errors import TunnelError
 from encap.tunnels.erspan import ERSPANTunnel
+from encap.tunnels.fou import FOUDevice, fou_ports
 from encap.tunnels.geneve import GeneveTunnel
 from encap.tunnels.gre import GRETAPTunnel, GRETunnel, IP6GRETAPTunnel, IP6GRETunnel
 from encap.tunnels.host import Device, Host
@@ -59,6 +60,8 @@ def _made(host: Host, name: str, mac: str | bytes | None = None) -> Tunnel:
     kind = KINDS[device.kind]
     arguments: dict[str, Any] = read(iter(device.words), kind.WORDS, f"{name} ({device.kind})")
     arguments |= kind._of_device(device, host, arguments)
+    if issubclass(kind, FOUDevice):
+        arguments["fou_ports"] = fou_ports(host.more.get("fou", ()))
     if kind.FRAMES and device.address is None:
         device.address = None if mac is None else str(mac)
     return kind(

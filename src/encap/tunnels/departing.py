@@ -107,6 +107,7 @@ def send(
     if wrapping.rows is not None:
         packets = packets[wrapping.rows]
     tunnel._settle(wrapping, packets)
+    tunnel._encapsulate(wrapping, packets)
     if tunnel.family == "ipv4" and "ipv4.id" not in wrapping.columns:
         wrapping.options["ip_id"] = tunnel.state.take_ids(len(packets))
     reasons = np.zeros(len(packets), np.uint8) if wrapping.reasons is None else wrapping.reasons

@@ -69,6 +69,7 @@ class ERSPANTunnel(OverIPv4, OverIPv6, GREDevice):
     erspan_hwid: NumberOption = NumberOption(0, ENGINES, default=0)
 
     KINDS: ClassVar = ("erspan", "ip6erspan")
+    PROTOCOL: ClassVar = 47
     FAMILY: ClassVar[Family | None] = None
     FRAMES: ClassVar = True
     WORDS: ClassVar[Words] = {

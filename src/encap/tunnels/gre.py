@@ -42,6 +42,7 @@ class _GREOverIPv4(OverIPv4, GREDevice):
 
     ignore_df: bool = False
 
+    PROTOCOL: ClassVar = 47
     WORDS: ClassVar[Words] = {**IPV4_WORDS, **GRE_WORDS, **IGNORE_DF}
     FIELDS: ClassVar[tuple[str, ...]] = (*GRE_FIELDS, "ipv4.src", "ipv4.dst")
 
@@ -99,6 +100,7 @@ class GRETAPTunnel(_GREOverIPv4):
 class _GREOverIPv6(OverIPv6, GREDevice):
     """A GRE device over IPv6."""
 
+    PROTOCOL: ClassVar = 47
     WORDS: ClassVar[Words] = {**IPV6_WORDS, **GRE_WORDS}
     FIELDS: ClassVar[tuple[str, ...]] = (*GRE_FIELDS, "ipv6.src", "ipv6.dst")
 

@@ -59,6 +59,7 @@ class IP6Tunnel(OverIPv6):
     routes: RoutesOption = RoutesOption()
 
     KINDS: ClassVar = ("ip6tnl", *MODES)
+    PROTOCOL: ClassVar = 41
     FIELDS: ClassVar[tuple[str, ...]] = ("ipv6.src", "ipv6.dst")
     LEAST_MTU: ClassVar = IPV6_LEAST
     WORDS: ClassVar[Words] = {**IPV6_WORDS, "mode": text("mode"), "dscp": text("dscp")}

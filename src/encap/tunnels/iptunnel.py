@@ -8,7 +8,8 @@ from encap.fields import Header
 from encap.headers.ipv4 import IPv4
 from encap.headers.ipv6 import IPv6
 from encap.tunnels.departing import Wrapping
-from encap.tunnels.options import frozen
+from encap.tunnels.fou import FOU_WORDS, FOUDevice
+from encap.tunnels.options import frozen, number_or
 from encap.tunnels.outer import is_address
 from encap.tunnels.reasons import Reason
 from encap.tunnels.tunnel import Tunnel
@@ -17,14 +18,16 @@ from encap.tunnels.words import Words, flag, hexadecimal_or_word, text, word_or_
 if TYPE_CHECKING:
     from encap.tunnels.receiving import Array, Bools, Family, Receiving
 
-__all__ = ["ADDRESSES", "IPV4_WORDS", "OverIPv4", "check_ends", "ip_header", "outer_options"]
+__all__ = [
+    "ADDRESSES", "IPV4_WORDS", "OverIPv4", "check_ends", "ip_header", "number_or", "outer_options",
+]  # fmt: skip
 
 ADDRESSES: Words = {"local": text("local", "any"), "remote": text("remote", "any")}
 TTL = word_or_number("ttl", inherit="inherit", auto=None)
 TOS = hexadecimal_or_word("tos", inherit="inherit")
 IPV4_WORDS: Words = {
     **ADDRESSES, "ttl": TTL, "hoplimit": TTL, "hlim": TTL, "tos": TOS, "dsfield": TOS,
-    "pmtudisc": flag("pmtudisc"), "nopmtudisc": flag("pmtudisc", value=False),
+    **FOU_WORDS, "pmtudisc": flag("pmtudisc"), "nopmtudisc": flag("pmtudisc", value=False),
 }  # fmt: skip
 
 
@@ -38,11 +41,6 @@ def outer_options(tunnel: Tunnel) -> dict[str, Any]:
     return options
 
 
-def number_or(value: int | str | None, otherwise: int) -> int:
-    """An option that is a number, or what stands for its words."""
-    return value if isinstance(value, int) else otherwise
-
-
 def ip_header(tunnel: Tunnel, **fields: Any) -> Header:
     """The outer IP header of a tunnel, as far as its options say it."""
     ttl, tos = number_or(tunnel.ttl, 64), number_or(tunnel.tos, 0)
@@ -54,7 +52,7 @@ def ip_header(tunnel: Tunnel, **fields: Any) -> Header:
 
 
 @frozen
-class OverIPv4(Tunnel):
+class OverIPv4(FOUDevice):
     """A tunnel device directly over IPv4.
 
     ttl: None or 0 inherits the inner one.

@@ -151,6 +151,11 @@ def _number(name: str, value: object, least: int, most: int, *words: str) -> int
     return int(value)
 
 
+def number_or(value: int | str | None, otherwise: int) -> int:
+    """An option that is a number, or what stands for its words."""
+    return value if isinstance(value, int) else otherwise
+
+
 def address(name: str, value: object) -> IPAddress:
     """An address of either family, from text or as it is. TunnelError for anything else."""
     if isinstance(value, IPAddress):

@@ -10,7 +10,7 @@ from encap.tunnels.reasons import Reason
 from encap.tunnels.receiving import Array, Bools, Receiving
 from encap.tunnels.replies import unreachable
 
-__all__ = ["UDP_LEN", "check_udp", "is_address"]
+__all__ = ["UDP", "UDP_LEN", "check_udp", "is_address"]
 
 UDP_LEN = 8
 UDP = 17

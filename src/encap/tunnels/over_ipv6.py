@@ -16,6 +16,7 @@ from encap.headers.ipv6_extensions import ENCAPSULATION_LIMIT, DestinationOption
 from encap.headers.options import Option
 from encap.tunnels.carried import IPV6, protocols
 from encap.tunnels.departing import Wrapping
+from encap.tunnels.fou import FOU_WORDS, FOUDevice
 from encap.tunnels.innerip import SOURCE, Heads
 from encap.tunnels.inside import IPV6_LEN, Inside
 from encap.tunnels.iptunnel import ADDRESSES, TOS, TTL, ip_header, number_or, outer_options
@@ -23,7 +24,6 @@ from encap.tunnels.limits import NO_LIMIT, Limits
 from encap.tunnels.options import NumberOption, frozen
 from encap.tunnels.reasons import Reason
 from encap.tunnels.replies import WRONG_FIELD, answers
-from encap.tunnels.tunnel import Tunnel
 from encap.tunnels.words import Words, hexadecimal_or_word, word_or_number
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["IPV6_WORDS", "OverIPv6"]
 
 IPV6_WORDS: Words = {
-    **ADDRESSES, "ttl": TTL, "hoplimit": TTL, "hlim": TTL, "tos": TOS, "dsfield": TOS,
+    **ADDRESSES, **FOU_WORDS, "ttl": TTL, "hoplimit": TTL, "hlim": TTL, "tos": TOS, "dsfield": TOS,
     "tclass": TOS, "tc": TOS, "flowlabel": hexadecimal_or_word("flowlabel", inherit="inherit"),
     "encaplimit": word_or_number("encaplimit", none="none"),
 }  # fmt: skip
@@ -44,7 +44,7 @@ IPV6_LEAST = 1280
 
 
 @frozen
-class OverIPv6(Tunnel):
+class OverIPv6(FOUDevice):
     """A tunnel device directly over IPv6.
 
     ttl, hoplimit: one option with two names; None is 64, 0 inherits the inner one.

@@ -44,6 +44,11 @@ class Reason(IntEnum):
         "fragments that overlap, contradict each other or never became whole",
         "Ip:ReasmFails IpExt:ReasmOverlaps Ip6ReasmFails",
     )
+    NO_PROTOCOL = (
+        17,
+        "nobody takes the protocol that came in UDP",
+        "Ip:InUnknownProtos Ip6:InUnknownProtos Icmp:OutDestUnreachs Icmp6OutDestUnreachs",
+    )
     UDP_LENGTH = 20, "the UDP length cannot be", "Udp:InErrors Udp6InErrors"
     UDP_CHECKSUM = 21, "the UDP checksum is wrong", "Udp:InCsumErrors Udp6InCsumErrors"
     NO_PORT = 22, "no tunnel listens on that UDP port", "Udp:NoPorts Udp6NoPorts"

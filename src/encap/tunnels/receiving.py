@@ -15,12 +15,12 @@ from encap.registry import DEFAULT
 from encap.tunnels.reasons import Reason
 from encap.tunnels.received import Family, Receiver, receive
 from encap.tunnels.sums import numbers_at, octet_sums
-from encap.walk import OTHER, Status, path_name, port_rules
+from encap.walk import OTHER, Kind, Status, path_name, port_rules
 
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["Array", "Bools", "Family", "Int64s", "Receiver", "Receiving"]
+__all__ = ["IN_UDP", "Array", "Bools", "Family", "Int64s", "Receiver", "Receiving"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -28,6 +28,10 @@ Int64s = npt.NDArray[np.int64]
 
 LINKS = {"eth", "sll", "sll2", "null", "vlan"}
 EXTENSIONS = {"hopopt", "routing", "fragment", "dstopts", "ah"}
+
+
+IN_UDP = 0x80
+"""A bit of `flags` beside those of the core: the tunnel came in UDP."""
 
 
 class Way(NamedTuple):
@@ -188,6 +192,16 @@ class Receiving:
         stopped = (layers.status != Status.OK) & (layers.status != Status.FRAGMENT)
         found: Bools = stopped & (layers.status_layer == slots)
         return found
+
+    def enter_udp(self, where: Bools) -> None:
+        """Packets in which the tunnel stands in UDP: what is broken there is told from a walk."""
+        slots = self.ways[1] + 1
+        rows = np.arange(len(self))
+        kinds = self.layers.kinds[rows, np.clip(slots, 0, 15)]
+        slots = slots + (kinds == Kind["gue"].value)
+        whole = self.flags & np.uint8(0xFF ^ lib.ENCAP_BROKEN_ABOVE)
+        broken = np.where(self.stopped_at(slots), np.uint8(lib.ENCAP_BROKEN_ABOVE), np.uint8(0))
+        self.flags = np.where(where, whole | broken | np.uint8(IN_UDP), self.flags)
 
     def broken_above(self) -> Bools:
         """bool[n]: where the header that IP carries could not be read whole."""

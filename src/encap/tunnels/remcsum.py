@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from encap.packets import Packets
     from encap.tunnels.receiving import Array, Bools
 
-__all__ = ["RCO", "Offload", "beyond", "offload"]
+__all__ = ["RCO", "Offload", "beyond", "offload", "partial_sums"]
 
 RCO = 1 << 21
 _UDP, _START = 0x80, 0x7F
@@ -46,6 +46,20 @@ def offload(packets: Packets) -> Offload:
         partial = (sums.of(name) == Verdict.PARTIAL) & (at <= _MOST) & (at % 2 == 0)
         found[partial & (found == 0)] = (at >> 1 | kind)[partial & (found == 0)]
     return Offload(np.where(found, np.uint32(RCO), np.uint32(0)), found)
+
+
+def partial_sums(packets: Packets) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """int64[n] each: where the transport header begins, and where in the packet its checksum is.
+
+    Both are 0 where the checksum is whole, or there is none.
+    """
+    sums = packets.checksums()
+    starts, places = (np.zeros(len(packets), np.int64) for _ in range(2))
+    for name, (_, within) in _CHECKSUM.items():
+        at = sums.layers.offset(name)
+        chosen = (sums.of(name) == Verdict.PARTIAL) & (places == 0)
+        starts[chosen], places[chosen] = at[chosen], at[chosen] + within
+    return starts, places
 
 
 def beyond(reserved1: Array, reserved2: Array, room: Array) -> Bools:

@@ -60,6 +60,8 @@ WRONG_FIELD = Error((12, 0), (4, 0))
 """A header has something wrong in it; the second word says where."""
 UNKNOWN_OPTION = Error((12, 0), (4, 2))
 """An option that must not be ignored is not known; the second word says where."""
+PROTOCOL = Error((UNREACHABLE, 2), (4, 1))
+"""Nobody takes what it carries."""
 TOO_BIG = Error((UNREACHABLE, FRAGMENTATION_NEEDED), (2, 0))
 """It does not fit, and must not be fragmented."""
 
@@ -100,10 +102,16 @@ def answers(
     return Packets.concat(replies)
 
 
-def unreachable(going: Receiving, rows: npt.NDArray[np.int64]) -> Packets:
+def unreachable(
+    going: Receiving,
+    rows: npt.NDArray[np.int64],
+    error: Error = PORT,
+    pulled: npt.NDArray[np.int64] | None = None,
+) -> Packets:
     """Answers to what nobody here listens to, by port or by tunnel; none to what went to many.
 
     rows: int64[m] of the batch.
+    pulled: int64[m], octets that Linux has taken off the IPv4 length before it quotes the header.
     Source: RFC 1122 section 3.2.2, RFC 4443 section 2.4; Linux, icmp_send and icmp6_send.
     """
     packets = going.packets
@@ -123,11 +131,29 @@ def unreachable(going: Receiving, rows: npt.NDArray[np.int64]) -> Packets:
     rows, length = rows[~many], length[~many]
     ip, end = packets.starts[rows] + going.ip[rows], packets.starts[rows] + packets.lengths[rows]
     end = np.where(length, np.minimum(end, ip + length), end)
+    if pulled is not None:
+        packets, rows, ip, end = _pulled(packets, rows, ip, end, length - pulled[~many])
     return errors(
-        packets, rows, ip, PORT, None,
+        packets, rows, ip, error, None,
         version=4 if going.family == "ipv4" else 6, end=end,
         columns={name: value[~many] for name, value in columns.items()},
     )  # fmt: skip
+
+
+def _pulled(
+    packets: Packets,
+    rows: npt.NDArray[np.int64],
+    ip: npt.NDArray[np.int64],
+    end: npt.NDArray[np.int64],
+    length: npt.NDArray[np.int64],
+) -> tuple[Packets, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """These packets in memory of their own, with another IPv4 length, whatever the checksum."""
+    octets = np.empty(int(packets.lengths[rows].sum(dtype=np.int64)), np.uint8)
+    made = packets[rows].compact(out=octets)
+    moved = made.starts - packets.starts[rows]
+    at = ip + moved + 2
+    octets[at], octets[at + 1] = length >> 8 & 0xFF, length & 0xFF
+    return made, np.arange(len(rows), dtype=np.int64), ip + moved, end + moved
 
 
 def errors(

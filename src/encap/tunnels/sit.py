@@ -72,6 +72,7 @@ class SITTunnel(OverIPv4):
     routes: RoutesOption = RoutesOption()
 
     KINDS: ClassVar = ("sit", "ipv6/ip", "isatap")
+    PROTOCOL: ClassVar = 41
     LEAST_MTU: ClassVar = IPV6_LEAST
     WORDS: ClassVar[Words] = {
         **IPV4_WORDS, **SIXRD, "mode": text("mode"), "isatap": flag("isatap"),

@@ -99,7 +99,9 @@ class Tunnel:
 
         Options that packets bring with them are not counted either.
         """
-        wrapping = self._wrap(Packets.from_frames([]))
+        nothing = Packets.from_frames([])
+        wrapping = self._wrap(nothing)
+        self._encapsulate(wrapping, nothing)
         return max(sum(header.header_len for header in one) for one in wrapping.templates)
 
     @property
@@ -166,6 +168,9 @@ class Tunnel:
     def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
         """What follows from the caller's columns, which are in the wrapping now."""
 
+    def _encapsulate(self, wrapping: Wrapping, packets: Packets) -> None:
+        """Puts in what stands between IP and the tunnel's own header."""
+
     def _insists(self, packets: Packets, inside: Inside, room: Int64s) -> Bools:
         """bool[m]: packets that are too big, and refused though the underlay could cut them."""
         return np.zeros(len(inside.rows), np.bool_)
@@ -209,8 +214,12 @@ class Tunnel:
         going = Receiving(packets, self._receiver(), self._fields, self._ports())
         if self.family == "ipv6":
             check_extensions(going)
+        self._unwrap(going)
         self._check(going)
         return going
+
+    def _unwrap(self, going: Receiving) -> None:
+        """Takes off what stands between IP and the tunnel's own header."""
 
     def _receiver(self) -> Receiver:
         """The host that receives; UDP matters to it where a walk is to find the tunnel there."""
