@@ -627,3 +627,15 @@ def test_6to4_there_and_back(targets: list[int]) -> None:
     for target, frame in zip(targets, here.encap(raw(*frames)).packets, strict=True):
         far = SITTunnel(local=str(IPv4Address(target)))
         assert far.decap(raw(frame)).counts == {Reason.ACCEPTED: 1}
+
+
+def test_fragments_of_one_batch_are_not_taken_for_those_of_another() -> None:
+    tunnel = IP6Tunnel(local=A6, remote=B6, underlay=Underlay(mtu=1280))
+    inner = encap.IPv6(src="fd00::1", dst="fd00::2", next_header=59) / bytes(1240)
+    batch = encap.Packets.from_frames([bytes(inner)] * 2, linktypes=101)
+    sent = [tunnel.encap(batch).packets for _ in range(2)]
+    ids = [one.columns("fragment.id")["fragment.id"].tolist() for one in sent]
+    assert ids == [[0, 0, 1, 1], [2, 2, 3, 3]]
+    peer = IP6Tunnel(local=B6, remote=A6)
+    shuffled = encap.Packets.concat([sent[0][[0, 2]], sent[1], sent[0][[3, 1]]])
+    assert list(peer.decap(shuffled).packets) == [bytes(inner)] * 4

@@ -191,7 +191,8 @@ def _in_pieces(tunnel: Tunnel, made: Packets, link: tuple[Header, ...]) -> Packe
     room = tunnel.underlay.mtu + _length(link)
     if not (made.wire_lengths > room).any():
         return made
-    return made.fragment(tunnel.underlay.mtu, df="ignore")
+    ids = tunnel.state.take_fragment_ids(len(made)) if tunnel.family == "ipv6" else 0
+    return made.fragment(tunnel.underlay.mtu, df="ignore", ids=ids)
 
 
 def _refuse_too_big(

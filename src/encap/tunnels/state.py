@@ -21,12 +21,14 @@ class State:
     """Counters and tables of a device.
 
     next_id: IPv4 id of the next packet to be sent.  sent: sequence number of the next one.
+    next_fragment: identification of the next IPv6 packet that is sent in fragments.
     received: the next sequence number that is expected; None before the first packet.
     fragments: outer datagrams that are not whole yet.
     learned: the endpoints behind MAC addresses, of a device that learns.
     """
 
     next_id: int = 0
+    next_fragment: int = 0
     sent: int = 0
     received: int | None = None
     fragments: Reassembler = field(default_factory=Reassembler)
@@ -38,3 +40,8 @@ class State:
         if count <= len(_NUMBERS):
             return _NUMBERS[:count] + np.uint16(first)
         return np.resize(_NUMBERS, count) + np.uint16(first)
+
+    def take_fragment_ids(self, count: int) -> npt.NDArray[np.uint32]:
+        """uint32[count]: the next IPv6 identifications, one after the other."""
+        first, self.next_fragment = self.next_fragment, (self.next_fragment + count) & 0xFFFFFFFF
+        return (first + np.arange(count)).astype(np.uint32)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
 from encap.tunnels.esp.association import SecurityAssociation
 from encap.tunnels.esp.live import Live
 from encap.tunnels.state import State
@@ -19,11 +16,9 @@ class VTIState(State):
     """Counters and windows of the associations, beside what every device remembers.
 
     lives: associations that were used so far.
-    next_fragment: identification of the next outer IPv6 datagram that is sent in fragments.
     """
 
     lives: dict[SecurityAssociation, Live] = field(default_factory=dict, repr=False)
-    next_fragment: int = 0
 
     def live(self, sa: SecurityAssociation) -> Live:
         """An association at work, made when it is first asked for.
@@ -33,8 +28,3 @@ class VTIState(State):
         if sa not in self.lives:
             self.lives[sa] = Live(sa)
         return self.lives[sa]
-
-    def take_fragment_ids(self, count: int) -> npt.NDArray[np.uint32]:
-        """uint32[count]: the next IPv6 identifications, one after the other."""
-        first, self.next_fragment = self.next_fragment, (self.next_fragment + count) & 0xFFFFFFFF
-        return (first + np.arange(count)).astype(np.uint32)
