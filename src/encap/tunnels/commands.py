@@ -60,7 +60,7 @@ def _made(host: Host, name: str, mac: str | bytes | None = None) -> Tunnel:
     kind = KINDS[device.kind]
     arguments: dict[str, Any] = read(iter(device.words), kind.WORDS, f"{name} ({device.kind})")
     arguments |= kind._of_device(device, host, arguments)
-    if issubclass(kind, FOUDevice):
+    if issubclass(kind, FOUDevice) and ("fou" in host.more or "encap_type" in arguments):
         arguments["fou_ports"] = fou_ports(host.more.get("fou", ()))
     if kind.FRAMES and device.address is None:
         device.address = None if mac is None else str(mac)
