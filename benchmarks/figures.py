@@ -2,8 +2,8 @@
 
     python benchmarks/figures.py [GROUP ...] [--markdown]
 
-The groups are batches, encap, rewrite, filter, fragments, esp, files, command and packets: all
-without a name.
+The groups are batches, encap, rewrite, filter, fragments, tunnels, esp, files, command and
+packets: all without a name.
 
 Needs a quiet machine and a few minutes. Reference and candidate take turns in one process, at
 least 15 rounds; what is reported is least time by least time. The table goes to standard output,
