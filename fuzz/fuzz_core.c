@@ -546,6 +546,7 @@ static void fuzz_options(input *in)
 #include "fragments.h"
 #include "kept.h"
 #include "keys.h"
+#include "marks.h"
 #include "receive.h"
 #include "rewrite.h"
 #include "verdicts.h"
@@ -573,8 +574,8 @@ static part *const parts[] = {
     fuzz_checksum, fuzz_compact, fuzz_capture_fill, fuzz_options,
 };
 static part *const later_parts[] = {
-    fuzz_flow,   fuzz_kept,     fuzz_build,   fuzz_join, fuzz_split,   fuzz_rewrite,
-    fuzz_splice, fuzz_verdicts, fuzz_receive, fuzz_keys, fuzz_esp_lay, fuzz_esp_replay,
+    fuzz_flow,     fuzz_kept,    fuzz_build, fuzz_join,  fuzz_split,   fuzz_rewrite,    fuzz_splice,
+    fuzz_verdicts, fuzz_receive, fuzz_keys,  fuzz_marks, fuzz_esp_lay, fuzz_esp_replay,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -21,6 +21,7 @@
 #include "core/crc32c.c"
 #include "core/verdicts.c"
 #include "core/receive.c"
+#include "core/marks.c"
 #include "core/options.c"
 #include "core/keys.c"
 #include "core/rewriting.h"

@@ -244,6 +244,38 @@ void encap_receive(const encap_batch *batch, const encap_rules *rules, uint64_t 
                    uint32_t column_count, uint8_t *const *outs, const encap_receiver *host,
                    const encap_received *out);
 
+/* --- congestion ------------------------------------------------------------- */
+
+/* How the marks of outer IP headers go into the packets inside. */
+typedef struct encap_marking {
+    const int64_t *inner;    /* one a row: where the inner packet begins in the frame, and ends */
+    const int64_t *end;
+    const uint16_t *carried; /* EtherTypes by which packets without Ethernet are taken; or NULL:
+                              * their first four bits count */
+    const uint8_t *outer;    /* the outer type of service, or traffic class */
+    const uint8_t *table;    /* 16: for inner mark * 4 + outer mark the new one; above 3: drop */
+    uint32_t dscp;           /* 1: the outer DSCP goes inside too */
+    uint8_t reason;          /* what is written where a packet is dropped */
+} encap_marking;
+
+/* What is to be written: in packet places[i], octets from where its inner packet begins. */
+typedef struct encap_marks {
+    int64_t *places;
+    int64_t *offsets;
+    uint8_t *ipv4;           /* 1: an IPv4 header, 0: an IPv6 header */
+    uint8_t *tos;
+} encap_marks;
+
+/* Of rows [begin, end) whose reason is 0 and of which the link types are those of the inner
+ * packets. Gives how many are to be changed. */
+uint64_t encap_marks_find(const encap_batch *batch, uint64_t begin, uint64_t end,
+                          const encap_marking *how, uint8_t *reasons, const encap_marks *out);
+
+/* Writes them, at[i] octets from the start; IPv4 checksums follow. Not 0: one lies outside; those
+ * before it are written. */
+int encap_marks_write(uint8_t *octets, uint64_t size, const int64_t *at, const uint8_t *ipv4,
+                      const uint8_t *tos, uint64_t count);
+
 /* --- flows ----------------------------------------------------------------- */
 
 /* What is done with a hash before a port is made of it. */

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from encap import memory
 from encap.packets import Packets
 from encap.tunnels import ecn
-from encap.tunnels.inside import Inside
 from encap.tunnels.reasons import Reason
 from encap.tunnels.receiving import Int64s, Receiving
 from encap.tunnels.replies import no_replies
@@ -26,19 +25,6 @@ PIECE = 1 << 16
 """Rows at a time, so that what is found out about them takes little memory."""
 
 
-class Marks(NamedTuple):
-    """Congestion marks that are still to be written into the packets of a delivery.
-
-    places: int64[m], which of its packets.  offsets: int64[m], of their IP headers, from where
-    each begins.  ipv4: bool[m].  tos: uint8[m].
-    """
-
-    places: Int64s
-    offsets: Int64s
-    ipv4: npt.NDArray[np.bool_]
-    tos: npt.NDArray[np.uint8]
-
-
 class Delivery(NamedTuple):
     """Packets that were accepted, and the rows of the input that they come from.
 
@@ -47,7 +33,7 @@ class Delivery(NamedTuple):
 
     rows: Int64s
     packets: Packets
-    marks: Marks | None = None
+    marks: ecn.Marks | None = None
 
 
 class Receiver(Protocol):
@@ -137,47 +123,15 @@ def inner_packets(going: Receiving, rows: Int64s, *, dscp: bool = False) -> Deli
     return Delivery(rows, made, marks)
 
 
-def _congestion(going: Receiving, dscp: bool) -> Marks | None:
+def _congestion(going: Receiving, dscp: bool) -> ecn.Marks | None:
     """Refuses what met congestion and cannot say so; gives what is to be written, by row.
 
     Source: RFC 6040 section 4.2; Linux, INET_ECN_decapsulate.
     """
-    outside = going.tos & np.uint8(3)
     # Without a mark outside nothing is to be done, whatever is inside.
-    if not (dscp or outside.any()):
+    if not (dscp or (going.tos & np.uint8(3)).any()):
         return None
-    rows, packets = going.rows(dscp or outside != 0), going.packets
-    begin = going.inner[rows]
-    span = packets._make(
-        packets.data,
-        packets.starts[rows] + begin,
-        (going.end[rows] - begin).astype(np.uint32),
-        wire_lengths=packets.wire_lengths[rows],
-        times=packets.times[rows],
-        linktypes=going.linktypes[rows],
-    )
-    carried = None if going.carried is None else going.carried[rows]
-    inside = Inside.of(span, np.arange(len(rows), dtype=np.int64), carried)
-    inside = inside.chosen(inside.ipv4 | inside.ipv6)
-    mine = rows[inside.rows]
-    old = ecn.get_tos(packets.data, inside.ip, inside.ipv4)
-    new = ecn.received(old, outside[mine])
-    dropped = new == ecn.DROP
-    if dropped.any():
-        lost = np.zeros(len(going), np.bool_)
-        lost[mine[dropped]] = True
-        going.refuse(lost, Reason.ECN)
-    kept = (going.tos[mine] if dscp else old) & np.uint8(0xFC)
-    changed = np.flatnonzero(~dropped & (kept | new & 3 != old))
-    if not len(changed):
-        return None
-    places = mine[changed]
-    return Marks(
-        places,
-        inside.ip[changed] - packets.starts[places] - going.inner[places],
-        inside.ipv4[changed],
-        kept[changed] | new[changed],
-    )
+    return ecn.find(going, Reason.ECN, dscp=dscp)
 
 
 def _together(packets: Packets, made: list[Delivery], *, in_order: bool) -> Packets:
