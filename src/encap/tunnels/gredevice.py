@@ -6,6 +6,7 @@ Source: RFC 2784, RFC 2890; Linux, net/ipv4/ip_gre.c, net/ipv4/ip_tunnel.c, net/
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,6 +108,18 @@ class GREDevice(Tunnel):
         if cls.FRAMES or arguments.get("remote") is not None:
             return {}
         return {"neighbours": neighbours_of(device), "routes": routes_of(device, host)}
+
+    @property
+    def device_mtu(self) -> int:
+        if (
+            self.external
+            and self.mtu is None
+            and (self.okey is not None or self.ocsum or self.oseq)
+        ):
+            # What routes and filters say is no matter of the device.
+            bare = replace(self, okey=None, ocsum=False, oseq=False)
+            return bare.device_mtu
+        return super().device_mtu
 
     # --- packets out
 

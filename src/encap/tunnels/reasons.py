@@ -30,7 +30,10 @@ class Reason(IntEnum):
 
     # --- the underlay
     OTHER_HOST = 10, "the frame is for another MAC address"
-    OTHER_PROTOCOL = 11, "the packet is not one of the tunnel's IP version and protocol"
+    OTHER_PROTOCOL = (
+        11,
+        "the packet is not one of the tunnel's IP version and protocol (raw IP: link type 101)",
+    )
     IP_HEADER = 12, "the outer IP header is wrong", "Ip:InHdrErrors Ip6InHdrErrors"
     IP_CHECKSUM = 13, "the outer IPv4 header checksum is wrong", "IpExt:InCsumErrors"
     IP_TRUNCATED = (

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from encap.tunnels.result import Result
     from encap.tunnels.words import Words
 
-__all__ = ["Link", "Tunnel"]
+__all__ = ["Link", "Tunnel", "batch"]
 
 ETHERNET_LEN = 14
 
@@ -144,7 +144,8 @@ class Tunnel:
     ) -> Result:
         """What the device sends when these packets are routed, or switched, to it.
 
-        packets: raw IP (link type 101), or Ethernet where the device carries frames.
+        packets: raw IP (link type 101), or Ethernet where the device carries frames. TypeError for
+            anything but `Packets`.
         link: the header in front of the outer IP header, such as `Ethernet(src=..., dst=...)`, or
             several; without it the outer packets are raw IP.
         columns: fields of the outer headers by name, as in `Packets.encap`; they go before what
@@ -159,7 +160,7 @@ class Tunnel:
             headers = (link,)
         elif link is not None:
             headers = tuple(link)
-        return send(self, packets, headers, columns or {}, threads, out)
+        return send(self, batch("encap", packets), headers, columns or {}, threads, out)
 
     def _wrap(self, packets: Packets) -> Wrapping:
         """The headers behind the link's for these packets, and what goes into them."""
@@ -187,13 +188,15 @@ class Tunnel:
     def decap(self, packets: Packets) -> Result:
         """What the device delivers of the packets that the host receives.
 
-        packets: Ethernet frames or raw IP, as the underlay sees them.
+        packets: Ethernet frames or raw IP (link types 1 and 101), as the underlay sees them.
+            `Packets.from_frames(octets, linktypes=101)` makes them of raw IP: it takes octets for
+            Ethernet frames where nothing is said. TypeError for anything but `Packets`.
 
         Fragments are put together; the datagram comes in the place of its last fragment. The ECN
         bits of the outer header go into the inner one (RFC 6040): only where they do are octets
         copied.
         """
-        return deliver(self, packets)
+        return deliver(self, batch("decap", packets))
 
     def _ports(self) -> Mapping[int, str | None]:
         """UDP ports by which a walk finds the tunnel's header."""
@@ -241,3 +244,13 @@ class Tunnel:
     def _inner(self, going: Receiving, rows: Int64s) -> Delivery:
         """The inner packets, which come from these rows of the input."""
         return inner_packets(going, rows)
+
+
+def batch(verb: str, packets: object) -> Packets:
+    """The packets that were given to a method. TypeError where they are no batch."""
+    if isinstance(packets, Packets):
+        return packets
+    raise TypeError(
+        f"{verb} takes Packets, not {type(packets).__name__}:"
+        " Packets.from_frames makes them of frames"
+    )

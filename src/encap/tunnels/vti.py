@@ -23,7 +23,7 @@ from encap.tunnels.iptunnel import ADDRESSES
 from encap.tunnels.options import KeyOption, NumberOption, frozen
 from encap.tunnels.outer import check_udp, is_address
 from encap.tunnels.reasons import Reason
-from encap.tunnels.tunnel import Link, Tunnel
+from encap.tunnels.tunnel import Link, Tunnel, batch
 from encap.tunnels.vtistate import VTIState
 from encap.tunnels.words import Words, number, text
 
@@ -188,8 +188,8 @@ class VTITunnel(Tunnel):
 
         headers = (link,) if link is None or not isinstance(link, Iterable) else tuple(link)
         return send(
-            self, packets, tuple(one for one in headers if one is not None), columns or {},
-            threads, out,
+            self, batch("encap", packets), tuple(one for one in headers if one is not None),
+            columns or {}, threads, out,
         )  # fmt: skip
 
     def decap(self, packets: Packets) -> Result:
@@ -200,7 +200,7 @@ class VTITunnel(Tunnel):
         """
         from encap.tunnels.vtireceiving import receive
 
-        return receive(self, packets)
+        return receive(self, batch("decap", packets))
 
     @property
     def _fields(self) -> tuple[str, ...]:
