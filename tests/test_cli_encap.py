@@ -316,3 +316,24 @@ def test_a_capture_that_is_cut_short(wrap: Encap, plain: Path) -> None:
     status, packets, err = wrap(plain, VXLAN)
     assert (status, len(packets)) == (1, 316)
     assert "the file is cut short" in err
+
+
+def test_options_from_packets(wrap: Encap, tmp_path: Path) -> None:
+    """Each packet's own options stand in front of it once more; those without any get none."""
+    packets = encap.read(OVERLAY)
+    there = packets.columns("geneve")["geneve"]
+    chosen = packets[there | (np.arange(len(packets)) < 3)]
+    encap.write(tmp_path / "in.pcap", chosen)
+    template = f"{ETH}/{IPV4}/udp/geneve(vni=7)"
+    words = ["--column", "geneve.options=geneve.options"]
+    status, made, err = wrap(tmp_path / "in.pcap", template, *words)
+    assert status == 0
+    starts, lengths = chosen.parse().span("geneve.options")
+    options = (chosen.data, starts, lengths)
+    assert made.equals(chosen.encap(template, {"geneve.options": options}))
+    assert lengths.any()
+    none = int((lengths == 0).sum())
+    assert f"with none, having no such field: geneve.options ({none})" in err
+    status, _, err = wrap(OVERLAY, template, "--column", "geneve.options=inner.tcp.options")
+    assert status == 2
+    assert "which only tcp.options can be filled with" in err

@@ -27,7 +27,9 @@ from typing import Any, NamedTuple
 import pytest
 
 import encap
+from encap import tunnels
 from encap.registry import HEADERS, header_class
+from encap.tunnels.commands import CLASSES, KINDS
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -192,6 +194,32 @@ def test_every_public_name_is_in_the_reference() -> None:
         text = page.read_text(encoding="utf-8")
         described |= set(re.findall(r"\.\. (?:auto|py:)\w+:: encap\.(\w+)$", text, re.MULTILINE))
     assert {name for name in encap.__all__ if not name.startswith("__")} - described == set()
+
+
+def test_every_tunnel_is_in_the_reference() -> None:
+    text = (ROOT / "docs" / "reference" / "tunnels.md").read_text(encoding="utf-8")
+    described = re.findall(r"\.\. (?:auto|py:)\w+:: encap\.tunnels\.(\w+)$", text, re.MULTILINE)
+    assert sorted(described) == sorted(set(described))
+    assert set(tunnels.__all__) == set(described)
+
+
+def test_every_device_has_a_page() -> None:
+    folder = ROOT / "docs" / "tunnels"
+    pages = {page.stem: page.read_text(encoding="utf-8") for page in folder.glob("*.md")}
+    del pages["index"]
+    assert pages.keys() == {
+        "ipip", "sit", "ip6tnl", "gre", "gretap", "erspan", "vxlan", "geneve", "vti", "fou",
+    }  # fmt: skip
+    for device in CLASSES:
+        assert any(device.__name__ in text for text in pages.values()), device
+
+
+def test_what_is_not_there_yet_is_not() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    part = text.partition("## What it does not do yet\n")[2].partition("\n## ")[0]
+    assert part
+    for name in {*HEADERS, *KINDS} - {"esp", "vti"}:  # of ESP it says where it is not read
+        assert not re.search(rf"\b{name}\b", part, re.IGNORECASE), name
 
 
 def test_no_page_is_lost() -> None:

@@ -297,3 +297,13 @@ def test_what_is_parsed_has_a_text_or_says_so(data: bytes, linktype: int) -> Non
     except FieldError:
         return
     assert template(text) == packet
+
+
+@pytest.mark.parametrize("name", ["csum", "checksums", "Checksum"])
+def test_a_checksum_by_another_name(name: str) -> None:
+    """The one that is meant is computed, and has no value to be given."""
+    with pytest.raises(ExpressionError, match=r"gre\(flags=0x1000\) has one that is computed"):
+        template(f"gre(key=7,{name}=1)")
+    with pytest.raises(ExpressionError) as wrong:
+        template(f"udp({name}=1)")
+    assert "computed" not in str(wrong.value)

@@ -150,7 +150,8 @@ class _Reader:
         if name not in kind.fields and name not in kind.views:
             known = [*kind.fields, *kind.views]
             guess = nearest(name.lower(), known)
-            self.fail(f"{kind.path} has no field {name!r}{guess}; it has {', '.join(known)}", start)
+            hint = guess + _computed(kind, guess)
+            self.fail(f"{kind.path} has no field {name!r}{hint}; it has {', '.join(known)}", start)
         if name in before:
             self.fail(f"{kind.path}.{name} is given twice", start)
         if not self.sees("="):
@@ -230,6 +231,17 @@ class _Reader:
             return Option(given[0], data)
         reserved = self.integer(parts[3], places[3], layer, "options") if len(parts) > 3 else 0
         return GeneveOption(given[0], given[1], data, reserved)
+
+
+def _computed(kind: type[Header], guess: str) -> str:
+    """How a header is asked for a checksum that is there by a flag only, where `guess` is that one:
+    a number is taken as it is, right or wrong.
+    """
+    for name, field in kind.fields.items():
+        if isinstance(field.role, Checksum) and field.when and repr(name) in guess:
+            flag, _, _ = field.when.tests[0]
+            return f"; {kind.path}({flag}={field.when.sets:#06x}) has one that is computed"
+    return ""
 
 
 # --- and back ----------------------------------------------------------------------

@@ -7,21 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from encap.cli.arguments import Target, Wrap
 from encap.cli.output import Output
 from encap.errors import FieldError
+from encap.names import parse_name
 from encap.packet import Packet
 from encap.packets import Packets
+from encap.registry import HEADERS, header_class
 from encap.template import template
 
 __all__ = ["encap"]
 
 EITHER = re.compile(r"\bip\b")
 NUMBERED = re.compile(r"\bpacket (\d+)")
-Columns = dict[str, npt.NDArray[Any]]
-Absent = dict[str, int]
+Columns = dict[str, Any]
+Absent = dict[str, dict[str, int]]
+"""By what they get instead, how many packets lack a field."""
+NUMBERS = "with 0, having no such field"
+PARTS = "with none, having no such field"
 
 
 def encap(path: str, target: Target, wrap: Wrap) -> int:
@@ -44,7 +48,8 @@ def encap(path: str, target: Target, wrap: Wrap) -> int:
     with Output(path, target, wrap.ports) as output:
         for packets in output.batches():
             made, absent = wrapped(packets, output.read - len(packets), output.threads)
-            output.count("with 0, having no such field", absent, as_told=True)
+            for instead, fields in absent.items():
+                output.count(instead, fields, as_told=True)
             output.put(made)
     return output.finish()
 
@@ -86,8 +91,11 @@ def _of_packets(
 ) -> tuple[Columns, Absent]:
     """Fields of the template from those of each packet, and how many packets lack one."""
     found: Columns = {}
-    absent: Absent = {}
+    absent: Absent = {NUMBERS: {}, PARTS: {}}
     for name, source in sources.items():
+        if _variable(source):
+            found[name], absent[PARTS][source] = _parts(packets, name, source, threads)
+            continue
         names = (source, f"{source}?") if "." in source else (source,)
         values = packets.columns(*names, threads=threads)
         if values[source].dtype.kind not in "iub":
@@ -97,8 +105,32 @@ def _of_packets(
             )
         found[name] = values[source]
         for there in names[1:]:
-            absent[source] = len(packets) - int(np.count_nonzero(values[there]))
+            absent[NUMBERS][source] = len(packets) - int(np.count_nonzero(values[there]))
     return found, absent
+
+
+def _variable(source: str) -> bool:
+    """True for a part of a header that is of any length, such as its options."""
+    name = parse_name(source)
+    if name.field is None or name.presence or name.protocol not in HEADERS:
+        return False
+    described = header_class(name.protocol).fields.get(name.field)
+    return described is not None and described.variable is not None
+
+
+def _parts(packets: Packets, name: str, source: str, threads: int | None) -> tuple[Any, int]:
+    """The options of each packet's own header, as octets and where they stand; how many have none.
+
+    FieldError where the template's are of another header: they would mean something else there.
+    """
+    to, of = parse_name(name), parse_name(source)
+    if (to.protocol, to.field) != (of.protocol, of.field):
+        raise FieldError(
+            f"--column {name}={source}: {source} is octets of any length, which only"
+            f" {of.protocol}.{of.field} can be filled with"
+        )
+    starts, lengths = packets.parse(threads=threads).span(source)
+    return (packets.data, starts, lengths), int(np.count_nonzero(lengths == 0))
 
 
 def _explained(error: FieldError, before: int, columns: Mapping[str, str]) -> FieldError:
