@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Mapping
+from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,7 +43,7 @@ class Reassembler:
     left_out: fragments given up so far, by reason.
     """
 
-    __slots__ = ("_header", "_left_out", "_times", "_waiting", "memory")
+    __slots__ = ("_header", "_left_out", "_lock", "_times", "_waiting", "memory")
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Reassembler:
         self._header, self._times = ip_header(layer), _checked_times(times)
         self._waiting = Waiting.within(self.memory, overlap, timeouts_ns(timeout))
         self._left_out: Counter[str] = Counter()
+        self._lock = Lock()  # threads take turns: the core changes what waits in place
 
     def __repr__(self) -> str:
         return f"<Reassembler: {self.waiting} datagrams are waiting>"
@@ -108,15 +110,17 @@ class Reassembler:
         """What `add` gives, and what became of each row."""
         layers = parse(packets, ports=ports, threads=threads)
         found = find(layers, self._header)
-        made = _joined(layers, found, self._waiting, self._times, threads, out)
-        self._left_out.update(made.packets.left_out)
+        with self._lock:
+            made = _joined(layers, found, self._waiting, self._times, threads, out)
+            self._left_out.update(made.packets.left_out)
         return made
 
     def flush(self) -> Mapping[str, int]:
         """Gives up what waits, at the end of a stream; how many fragments that are, by reason."""
-        self._waiting.flush()
-        lost = self._waiting.lost()
-        self._left_out.update(lost)
+        with self._lock:
+            self._waiting.flush()
+            lost = self._waiting.lost()
+            self._left_out.update(lost)
         return lost
 
 

@@ -97,6 +97,8 @@ def inner_packets(going: Receiving, rows: Int64s, *, dscp: bool = False) -> Deli
 
     dscp: they get the outer DSCP too.
     """
+    # A header may be whole on the wire, and the capture end in it: nothing behind is ours to read.
+    going.refuse(going.end < going.inner, Reason.INCOMPLETE)
     marks = _congestion(going, dscp)
     packets, starts, linktypes = going.packets, going.packets.starts, going.linktypes
     inner, end, said, times = going.inner, going.end, going.said, going.packets.times

@@ -132,6 +132,11 @@ def send(
             met = np.flatnonzero(run.problems == problem)
             reasons[met if rows is None else rows[met]] = reason
     sent = _in_pieces(tunnel, made, link)
+    if sent is not made:
+        gone = _not_among(sent.rows, made)
+        lost = made.rows[gone] if rows is None else rows[made.rows[gone]]
+        cut = made.lengths[gone] < made.wire_lengths[gone]
+        reasons[lost] = np.where(cut, Reason.INCOMPLETE, Reason.TOO_BIG)
     if sent is made and wrapping.rows is None and len(sent) == len(packets):
         origin = None
     else:
@@ -193,6 +198,13 @@ def _in_pieces(tunnel: Tunnel, made: Packets, link: tuple[Header, ...]) -> Packe
         return made
     ids = tunnel.state.take_fragment_ids(len(made)) if tunnel.family == "ipv6" else 0
     return made.fragment(tunnel.underlay.mtu, df="ignore", ids=ids)
+
+
+def _not_among(rows: npt.NDArray[np.int64], packets: Packets) -> npt.NDArray[np.int64]:
+    """Rows of packets that are not among some."""
+    missing = np.ones(len(packets), np.bool_)
+    missing[rows] = False
+    return np.flatnonzero(missing)
 
 
 def _refuse_too_big(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -49,6 +50,8 @@ class Tunnel:
     mtu: octets that the device takes; None for what its headers leave of the underlay's MTU.
     underlay: the host below.
     profile: "linux", or "rfc" where the two differ: see `encap.tunnels.DIFFERENCES`.
+
+    Threads may share a tunnel: they take turns.
     """
 
     local: AddressOption = AddressOption()
@@ -62,6 +65,7 @@ class Tunnel:
     profile: Profile = "linux"
     _state: list[State] = field(default_factory=lambda: [State()], init=False, repr=False,
                                 compare=False)  # fmt: skip
+    _lock: RLock = field(default_factory=RLock, init=False, repr=False, compare=False)
 
     KINDS: ClassVar[tuple[str, ...]] = ()
     """What `ip link add type` calls such a device."""
@@ -124,7 +128,8 @@ class Tunnel:
 
     def reset(self) -> None:
         """Forgets it, as a device that was made just now."""
-        self._state[0] = State()
+        with self._lock:
+            self._state[0] = State()
 
     @classmethod
     def _of_device(cls, device: Device, host: Host, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +165,8 @@ class Tunnel:
             headers = (link,)
         elif link is not None:
             headers = tuple(link)
-        return send(self, batch("encap", packets), headers, columns or {}, threads, out)
+        with self._lock:
+            return send(self, batch("encap", packets), headers, columns or {}, threads, out)
 
     def _wrap(self, packets: Packets) -> Wrapping:
         """The headers behind the link's for these packets, and what goes into them."""
@@ -196,7 +202,8 @@ class Tunnel:
         bits of the outer header go into the inner one (RFC 6040): only where they do are octets
         copied.
         """
-        return deliver(self, batch("decap", packets))
+        with self._lock:
+            return deliver(self, batch("decap", packets))
 
     def _ports(self) -> Mapping[int, str | None]:
         """UDP ports by which a walk finds the tunnel's header."""

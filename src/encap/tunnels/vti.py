@@ -162,7 +162,8 @@ class VTITunnel(Tunnel):
         return state
 
     def reset(self) -> None:
-        self._state[0] = VTIState()
+        with self._lock:
+            self._state[0] = VTIState()
 
     # --- packets
 
@@ -187,10 +188,9 @@ class VTITunnel(Tunnel):
         from encap.tunnels.vtisending import send
 
         headers = (link,) if link is None or not isinstance(link, Iterable) else tuple(link)
-        return send(
-            self, batch("encap", packets), tuple(one for one in headers if one is not None),
-            columns or {}, threads, out,
-        )  # fmt: skip
+        link = tuple(one for one in headers if one is not None)
+        with self._lock:
+            return send(self, batch("encap", packets), link, columns or {}, threads, out)
 
     def decap(self, packets: Packets) -> Result:
         """What the device delivers of the packets that the host receives; see `Tunnel.decap`.
@@ -200,7 +200,8 @@ class VTITunnel(Tunnel):
         """
         from encap.tunnels.vtireceiving import receive
 
-        return receive(self, batch("decap", packets))
+        with self._lock:
+            return receive(self, batch("decap", packets))
 
     @property
     def _fields(self) -> tuple[str, ...]:
