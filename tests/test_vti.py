@@ -369,3 +369,93 @@ def test_garbage_behind_right_headers_has_a_reason(octets: bytes, tos: int, udp:
     frame = bytes(encap.IPv4(src=A, dst=B, tos=tos, protocol=header.protocol) / body)
     spied = [frame, frame[:20] + bytes.fromhex("00001001") + frame[24:]]
     assert 0 not in device.decap(to_try.batch(spied)).reasons
+
+
+SECRET = "0x" + "deadbeef" * 5
+STRAY = "ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1001 mode tunnel"
+POLICY_STRAY = "ip xfrm policy add src 0.0.0.0/0 dst 0.0.0.0/0 dir out"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{STRAY} aead {SECRET} 'rfc4106(gcm(aes))' 128",
+        f"{STRAY} aead 'rfc4106(gcm(aes))' 128 {SECRET}",
+        f"{STRAY} aead 'rfc4106(gcm(aes))' {SECRET}zz 128",
+        f"{STRAY} aead 'rfc4106(gcm(aes))' {SECRET} {SECRET}zz",
+        f"{STRAY} aead 'rfc4106(gcm(aes))' {SECRET} 12x",
+        f"{STRAY} {SECRET}",
+        f"{STRAY} enc {SECRET} 'cbc(aes)'",
+        f"{STRAY} enc 'cbc(aes)' 0x{AES.hex()} auth {SECRET} 'hmac(sha1)'",
+        f"{STRAY} auth-trunc 'hmac(sha1)' {SECRET}",
+        f"{STRAY} aead 'rfc4106(gcm(aes))' {KEY} 128 encap {SECRET} 1 2 0.0.0.0",
+        f"{STRAY} aead 'rfc4106(gcm(aes))' {KEY} 128 flag {SECRET}",
+        f"{STRAY} aead 'rfc4106(gcm(aes))' {KEY} 128 reqid {SECRET}",
+        f"{STRAY} aead 'rfc4106(gcm(aes))' {KEY} 128 src {SECRET}",
+        f"{STRAY} aead 'rfc4106(gcm(aes))' '{SECRET} 128",
+        f"ip xfrm state frobnicate {SECRET}",
+        f"ip xfrm state {SECRET}",
+        f"ip x s {SECRET}",
+        f"ip xfrm {SECRET}",
+        f"ip -n ns xfrm state add {SECRET}",
+        f"sudo ip xfrm state add aead 'rfc4106(gcm(aes))' {SECRET} 128",
+        f"{POLICY_STRAY} {SECRET}",
+        f"{POLICY_STRAY} priority {SECRET}zz",
+        f"{POLICY_STRAY} tmpl src {SECRET} dst {B} proto esp mode tunnel",
+        f"{POLICY_STRAY} tmpl src {A} dst {B} proto esp level {SECRET}",
+        f"{POLICY_STRAY.replace('out', SECRET)} tmpl src {A} dst {B} proto esp mode tunnel",
+        f"{POLICY_STRAY.replace('0.0.0.0/0', SECRET)} tmpl src {A} dst {B} proto esp mode tunnel",
+    ],
+)
+def test_no_error_has_a_word_in_it_that_may_be_a_key(line: str) -> None:
+    with pytest.raises(encap.TunnelError) as met:
+        tunnels.from_commands(f"{HOST}\n{line}", "vti0")
+    error: BaseException | None = met.value
+    known = {SECRET[2:10], str(int(SECRET, 16))[:12]}
+    while error is not None:
+        for text in (str(error), repr(error), repr(error.args), repr(vars(error))):
+            assert not any(one in text for one in known), text
+        error = error.__cause__ or error.__context__
+
+
+def test_the_words_of_python_are_not_quoted_either() -> None:
+    for options in (
+        {"aead": (SECRET, b"rfc4106(gcm(aes))", 128)},
+        {"aead": ("rfc4106(gcm(aes))", AES + SALT, int(SECRET, 16))},
+        {"aead": None, "enc": (SECRET, AES)},
+        {"spi": SECRET},
+        {"src": SECRET},
+        {"reqid": int(SECRET, 16)},
+    ):
+        with pytest.raises(encap.TunnelError) as met:
+            association(**options)
+        assert SECRET[2:10] not in repr(met.value)
+        assert str(int(SECRET, 16)) not in repr(met.value)
+
+
+def test_an_update_takes_the_place_of_an_association() -> None:
+    other = f"0x{(AES[::-1] + SALT).hex()}"
+    update = STATE.format(A, B, 0x1001, other).replace("state add", "state update")
+    made = tunnels.from_commands(f"{HOST}\n{update}", "vti0")
+    assert isinstance(made, VTITunnel)
+    assert [one.spi for one in made.sending] == [0x1001]
+    assert made.sending[0].aead == ("rfc4106(gcm(aes))", AES[::-1] + SALT, 128)
+
+
+def test_an_association_is_found_by_destination_and_number() -> None:
+    """Linux, xfrm_state_lookup: address, SPI and protocol together."""
+    others = ("192.0.2.2", "192.0.2.3", "198.51.100.7")
+    shared = [
+        association(dst=dst, aead=("rfc4106(gcm(aes))", bytes([at] * 16) + SALT, 128))
+        for at, dst in enumerate(others[:2])
+    ]
+    frame = packet(60)
+    sent = [
+        VTITunnel(local=A, remote=sa.dst, associations=(sa,)).encap(batch([frame])).packets[0]
+        for sa in shared
+    ]
+    strange = batch(sent[:1]).rewrite({"ipv4.dst": others[2]})[0]
+    receiver = VTITunnel(remote=A, associations=shared)
+    got = receiver.decap(batch([*sent, strange]))
+    assert reasons(got) == [Reason.ACCEPTED, Reason.ACCEPTED, Reason.NO_STATE]
+    assert list(got.packets) == [frame, frame]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
@@ -48,15 +49,15 @@ class Host:
         self.more: dict[str, list[list[str]]] = {}
         lines = commands.splitlines() if isinstance(commands, str) else commands
         for line in lines:
-            words = shlex.split(line, comments=True)
+            words = _split(line)
             if words:
-                self._run(line, words)
+                self._run(words)
 
     def device(self, name: str) -> Device:
         """The device of that name, made where it is new."""
         return self.devices.setdefault(name, Device(name))
 
-    def _run(self, line: str, words: list[str]) -> None:
+    def _run(self, words: list[str]) -> None:
         program, *rest = words
         if program in PASSED:
             return
@@ -72,10 +73,38 @@ class Host:
                 if command is not None:
                     command(self, rest[len(said) :])
                 return
-        raise TunnelError(f"the command {line.strip()!r} is not known")
+        raise TunnelError(f"the command {_named_safely(words)!r} is not known")
 
     def __repr__(self) -> str:
         return f"<Host: {', '.join(self.devices)}>"
+
+
+def _split(line: str) -> list[str]:
+    """The words of a line, as a shell takes them apart."""
+    with suppress(ValueError):
+        return shlex.split(line, comments=True)
+    raise TunnelError("a quotation mark, or what a backslash is for, is missing in a line")
+
+
+def _named_safely(words: list[str]) -> str:
+    """The beginning of a command, to name it by; of those about IPsec no word that may be a key."""
+    program, *rest = words
+    if any(_is_short(word, "xfrm") for word in words):
+        known = [full for full, word in zip(_XFRM, words, strict=False) if _is_short(word, full)]
+        return " ".join(known) or "ip xfrm"
+    return " ".join([program, *rest[:2]])
+
+
+def _is_short(word: str, full: str) -> bool:
+    """True for a word, or the beginning of one."""
+    return word != "" and full.startswith(word)
+
+
+def _integer(word: str, name: str) -> int:
+    """A word as a number."""
+    with suppress(ValueError):
+        return int(word)
+    raise TunnelError(f"{name} is a number, not {word!r}")
 
 
 def _add_link(host: Host, words: list[str]) -> None:
@@ -97,7 +126,7 @@ def _add_link(host: Host, words: list[str]) -> None:
     if below is not None:
         device.more["link"] = [[below]]
     device.address = said.get("address", device.address)
-    device.mtu = int(said["mtu"]) if "mtu" in said else device.mtu
+    device.mtu = _integer(said["mtu"], "mtu") if "mtu" in said else device.mtu
 
 
 def _set_link(host: Host, words: list[str]) -> None:
@@ -109,7 +138,7 @@ def _set_link(host: Host, words: list[str]) -> None:
         if word == "address":
             device.address = _next(rest, word)
         elif word == "mtu":
-            device.mtu = int(_next(rest, word))
+            device.mtu = _integer(_next(rest, word), word)
         elif word == "master":
             device.more["master"] = [[_next(rest, word)]]
         elif word == "nomaster":
@@ -134,7 +163,11 @@ def _add_tunnel(host: Host, words: list[str]) -> None:
 def _add_address(host: Host, words: list[str]) -> None:
     """From `ip addr add ADDRESS/LENGTH dev NAME`."""
     device = _named(host, words)
-    device.addresses.append(ip_interface(words[1] if words[0] == "local" else words[0]))
+    said = words[1] if words[0] == "local" else words[0]
+    try:
+        device.addresses.append(ip_interface(said))
+    except ValueError as error:
+        raise TunnelError(f"{said!r} is no IP address") from error
 
 
 def _add_route(host: Host, words: list[str]) -> None:
@@ -203,6 +236,7 @@ def _next(words: Iterator[str], word: str) -> str:
     return found
 
 
+_XFRM = ("ip", "xfrm")
 PASSED = {"sysctl", "ethtool", "modprobe"}
 """Programs whose settings change nothing in a tunnel."""
 PROGRAMS: dict[str, dict[str, Callable[[Host, list[str]], None] | None]] = {
@@ -215,6 +249,7 @@ PROGRAMS: dict[str, dict[str, Callable[[Host, list[str]], None] | None]] = {
         "route add": _add_route, "route replace": _add_route, "route append": _add_route,
         "route": None, "rule": None, "netns": None, "fou add": _about_host("fou"),
         "xfrm state add": _about_host("state"), "xfrm policy add": _about_host("policy"),
+        "xfrm state update": _about_host("state"), "xfrm policy update": _about_host("policy"),
     },
     "bridge": {
         "fdb add": _about("fdb", "add"), "fdb append": _about("fdb", "append"),

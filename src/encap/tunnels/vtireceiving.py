@@ -16,8 +16,9 @@ from encap.tunnels.arriving import Delivery, deliver
 from encap.tunnels.esp.ciphers import gather
 from encap.tunnels.esp.opening import Opened, open_packets
 from encap.tunnels.esp.policy import Addresses
+from encap.tunnels.outer import is_address
 from encap.tunnels.reasons import Reason
-from encap.tunnels.receiving import Int64s, Receiving
+from encap.tunnels.receiving import Array, Int64s, Receiving
 from encap.tunnels.result import Result
 
 if TYPE_CHECKING:
@@ -32,12 +33,17 @@ RAW, UDP = 101, 17
 class _Arrivals:
     """A receiver that delivers ESP packets as they are, and keeps what stood in front of them.
 
-    tos: uint8[n], of outer headers.  in_udp: bool[n], packets in UDP.
+    tos: uint8[n], of outer headers.  targets: where they were for, uint32[n] or uint8[n, 16].
+    in_udp: bool[n], packets in UDP.
     """
 
     def __init__(self, tunnel: VTITunnel, count: int) -> None:
         self._tunnel = tunnel
         self.tos = np.zeros(count, np.uint8)
+        fourth = tunnel.family == "ipv4"
+        self.targets: Array = np.zeros(
+            count if fourth else (count, 16), np.uint32 if fourth else np.uint8
+        )
         self.in_udp = np.zeros(count, np.bool_)
 
     @property
@@ -54,6 +60,7 @@ class _Arrivals:
         """From the ESP header to the end of the check value."""
         accepted = np.flatnonzero(going.reasons == 0)
         self.tos[rows[accepted]] = going.tos[accepted]
+        self.targets[rows[accepted]] = going.columns[f"{going.family}.dst"][accepted]
         self.in_udp[rows[accepted]] = going.protocol[accepted] == UDP
         begin, packets = going.inner[accepted], going.packets
         lengths = (going.end[accepted] - begin).astype(np.uint32)
@@ -73,7 +80,7 @@ def receive(tunnel: VTITunnel, packets: Packets) -> Result:
     arrivals = _Arrivals(tunnel, len(packets))
     arrived = deliver(arrivals, packets)
     esp, rows, reasons = arrived.packets, arrived.rows, arrived.reasons
-    which = _associations(tunnel, esp)
+    which = _associations(tunnel, esp, arrivals.targets[rows])
     encapsulated = np.array([sa.encap is not None for sa in tunnel.receiving] or [False])
     mismatch = (which >= 0) & (encapsulated[which] != arrivals.in_udp[rows])
     opened = open_packets(
@@ -102,12 +109,16 @@ def receive(tunnel: VTITunnel, packets: Packets) -> Result:
     return Result(made, reasons, arrived.replies)
 
 
-def _associations(tunnel: VTITunnel, esp: Packets) -> npt.NDArray[np.int64]:
-    """int64[n]: which of `tunnel.receiving` has the SPI of each packet; -1 for none."""
+def _associations(tunnel: VTITunnel, esp: Packets, targets: Array) -> npt.NDArray[np.int64]:
+    """int64[n]: which of `tunnel.receiving` has destination and SPI of each packet; -1 for none.
+
+    targets: uint32[n] or uint8[n, 16], outer destinations.
+    """
     which, rows = np.full(len(esp), -1), np.flatnonzero(esp.lengths >= 4)
     spis = gather(esp.data, esp.starts[rows], 4).view(">u4").ravel()
-    for index, sa in enumerate(tunnel.receiving):
-        which[rows[spis == sa.spi]] = index
+    # Of several that a packet could come by, the first one counts, as in sending.
+    for index, sa in reversed([*enumerate(tunnel.receiving)]):
+        which[rows[(spis == sa.spi) & is_address(targets[rows], sa.dst)]] = index
     return which
 
 

@@ -1,8 +1,9 @@
 """The algorithms of ESP, by the names that `ip xfrm` has for them, and what each needs.
 
 Nothing is encrypted here. Key material is what the kernel takes: for combined algorithms the key
-with its salt behind it. Source: Linux, net/xfrm/xfrm_algo.c; RFC 4106, 4309, 4543, 7634, 3602,
-2410, 2404, 4868.
+with its salt behind it. What is wrong is told without the value that was given: where two words
+are exchanged, it is the key.  Source: Linux, net/xfrm/xfrm_algo.c; RFC 4106, 4309,
+4543, 7634, 3602, 2410, 2404, 4868.
 """
 
 from __future__ import annotations
@@ -87,12 +88,12 @@ _OLD_NAMES = {
 def aead(name: str, key: bytes, icv_bits: int) -> Aead:
     """The combined algorithm of that name. TunnelError where key or check value do not fit it."""
     if name not in AEADS:
-        raise TunnelError(f"aead is one of {', '.join(AEADS)}, not {name!r}")
+        raise TunnelError(f"aead is one of {', '.join(AEADS)}")
     known = AEADS[name]
     _check_key(name, len(key) - known.salt_len, known.key_lens, known.salt_len)
     if icv_bits not in known.icv_bits:
         bits = " or ".join(map(str, known.icv_bits))
-        raise TunnelError(f"the check value of {name} has {bits} bits, not {icv_bits}")
+        raise TunnelError(f"the check value of {name} has {bits} bits")
     return known
 
 
@@ -100,7 +101,7 @@ def block(name: str, key: bytes) -> Block:
     """The cipher of that name. TunnelError where the key does not fit it."""
     name = _OLD_NAMES.get(name, name)
     if name not in CIPHERS:
-        raise TunnelError(f"enc is one of {', '.join(CIPHERS)}, not {name!r}")
+        raise TunnelError(f"enc is one of {', '.join(CIPHERS)}")
     known = CIPHERS[name]
     _check_key(name, len(key), known.key_lens, 0)
     return known
@@ -113,12 +114,12 @@ def digest(name: str, icv_bits: int | None) -> tuple[Hash, int]:
     """
     name = _OLD_NAMES.get(name, name)
     if name not in HASHES:
-        raise TunnelError(f"auth is one of {', '.join(HASHES)}, not {name!r}")
+        raise TunnelError(f"auth is one of {', '.join(HASHES)}")
     known = HASHES[name]
     bits = known.icv_bits if icv_bits is None else icv_bits
     if not 8 <= bits <= known.full_bits or bits % 8:
         raise TunnelError(
-            f"the check value of {name} has 8 to {known.full_bits} bits, whole octets, not {bits}"
+            f"the check value of {name} has 8 to {known.full_bits} bits, whole octets"
         )
     return known, bits // 8
 

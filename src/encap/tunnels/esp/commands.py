@@ -1,12 +1,14 @@
 """Associations and policies out of the words behind `ip xfrm state add` and `ip xfrm policy add`.
 
 What is no ESP in tunnel mode is passed over: no tunnel device uses it. A word that is not known is
-refused by name.  Source: ip-xfrm(8); iproute2, ip/xfrm_state.c and ip/xfrm_policy.c.
+refused by its place: any word may be a key that was put where it does not belong, and keys appear
+in no text.  Source: ip-xfrm(8); iproute2, ip/xfrm_state.c and ip/xfrm_policy.c.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from encap.errors import TunnelError
@@ -29,13 +31,15 @@ _ESP = {"esp", "50"}
 
 def associations(lines: Iterable[list[str]]) -> tuple[SecurityAssociation, ...]:
     """Those that lines of words make."""
-    found = (_state(_Words("ip xfrm state add", line)) for line in lines)
-    return tuple(SecurityAssociation(**one) for one in found if one)
+    found = (_state(_Words("ip xfrm state", line)) for line in lines)
+    made = [SecurityAssociation(**one) for one in found if one]
+    # `update` takes the place of what the kernel would find.
+    return tuple({(one.dst, one.spi, one.mark, one.mask): one for one in made}.values())
 
 
 def policies(lines: Iterable[list[str]]) -> tuple[Policy, ...]:
     """Those that lines of words make."""
-    found = (_policy(_Words("ip xfrm policy add", line)) for line in lines)
+    found = (_policy(_Words("ip xfrm policy", line)) for line in lines)
     return tuple(Policy(**one) for one in found if one)
 
 
@@ -64,20 +68,17 @@ class _Words:
     def number(self, before: str) -> int:
         """The next word as a number, decimal or hexadecimal."""
         word = self.take(before)
-        try:
+        # Raised behind the failed attempt, whose own error has the word in it.
+        with suppress(ValueError):
             return int(word, 0)
-        except ValueError:
-            raise self.wrong(f"{before} is a number, not {word!r}") from None
+        raise self.wrong(f"{before} is not given as a number")
 
     def key(self, before: str) -> bytes:
         """The next word as key material: digits behind 0x, or its characters."""
         word = self.take(before)
-        if not word.startswith("0x"):
-            return word.encode()
-        try:
-            return bytes.fromhex(word[2:])
-        except ValueError:
-            raise self.wrong(f"the key of {before} is no hexadecimal number of octets") from None
+        with suppress(ValueError):
+            return bytes.fromhex(word[2:]) if word.startswith("0x") else word.encode()
+        raise self.wrong(f"the key of {before} is no hexadecimal number of octets")
 
     def mark(self, found: dict[str, Any]) -> None:
         """`mark MARK [mask MASK]`."""
@@ -85,9 +86,20 @@ class _Words:
         for word in self.while_in(("mask",)):
             found["mask"] = self.number(word)
 
+    def whole(self, found: dict[str, Any], *wanted: str) -> dict[str, Any]:
+        """What was found, which has to have these."""
+        for name in wanted:
+            if name not in found:
+                raise self.wrong(f"{name.replace('_', ' ')} is to be given")
+        return found
+
     def wrong(self, what: str) -> TunnelError:
         """An error; the command is not quoted, for it has keys in it."""
         return TunnelError(f"{self._command}: {what}")
+
+    def unknown(self) -> TunnelError:
+        """An error for the word that was taken last."""
+        return self.wrong(f"argument {self._at} is not known here, or not with this value")
 
 
 def _state(words: _Words) -> dict[str, Any]:
@@ -115,8 +127,10 @@ def _state(words: _Words) -> dict[str, Any]:
             found["encap"] = (kind, sport, dport)
             words.take(word)  # the address that a NAT changed, which only transport mode uses
         else:
-            raise words.wrong(f"the option {word!r} is not known")
-    return found if said["mode"] == "tunnel" and said["proto"] in _ESP else {}
+            raise words.unknown()
+    if said["mode"] != "tunnel" or said["proto"] not in _ESP:
+        return {}
+    return words.whole(found, "src", "dst")
 
 
 def _policy(words: _Words) -> dict[str, Any]:
@@ -137,9 +151,10 @@ def _policy(words: _Words) -> dict[str, Any]:
         elif word == "tmpl" and not said:
             said = _template(words, found)
         else:
-            raise words.wrong(f"{word!r} is not known here, or not with this value")
-    tunnels = said.get("mode") == "tunnel" and said.get("proto") in _ESP
-    return found if tunnels else {}
+            raise words.unknown()
+    if said.get("mode") != "tunnel" or said.get("proto") not in _ESP:
+        return {}
+    return words.whole(found, "dir", "src", "dst", "tmpl_src", "tmpl_dst")
 
 
 def _prefix(word: str) -> str:

@@ -1,9 +1,13 @@
-"""Options of associations and policies: checked, and brought to one type, when they are set."""
+"""Options of associations and policies: checked, and brought to one type, when they are set.
+
+No error quotes a value: where words are exchanged or left out, it may be a key.
+"""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, NamedTuple
 
@@ -36,7 +40,7 @@ class EndOption(_Required, _Option[IPAddress, str | int | IPAddress]):
     """An IP address of either family, which has to be given."""
 
     def __init__(self) -> None:
-        super().__init__(address)
+        super().__init__(_end)
 
 
 class NetworkOption(_Required, _Option[Network, str | Network]):
@@ -52,8 +56,8 @@ class WordsOption(_Option[frozenset[str], str | Iterable[str]]):
     def __init__(self, *known: str) -> None:
         def read(name: str, value: Any) -> frozenset[str]:
             words = frozenset(value.split() if isinstance(value, str) else value)
-            for word in words - frozenset(known):
-                raise TunnelError(f"{name} is of {', '.join(known)}, not {word!r}")
+            if words - frozenset(known):
+                raise TunnelError(f"{name} is of {', '.join(known)}")
             return words
 
         super().__init__(read, ())
@@ -68,22 +72,25 @@ class EncapOption(_Option[Encap | None, tuple[str, int, int] | None]):
 
 def number(name: str, value: Any, most: int, least: int = 0) -> int:
     """A number in that range. TunnelError for anything else."""
-    try:
+    with suppress(TypeError):
         found = operator.index(value)
-    except TypeError:
-        raise TunnelError(f"{name} is a number, not {value!r}") from None
-    if not least <= found <= most:
-        raise TunnelError(f"{name} is {least} to {most}, not {found}")
-    return found
+        if least <= found <= most:
+            return found
+    raise TunnelError(f"{name} is a number, {least} to {most}")
+
+
+def _end(name: str, value: Any) -> IPAddress:
+    with suppress(TunnelError):
+        return address(name, value)
+    raise TunnelError(f"{name} is no IP address")
 
 
 def _network(name: str, value: Any) -> Network:
     if isinstance(value, Network):
         return value
-    try:
+    with suppress(ValueError):
         return ip_network(value)
-    except ValueError:
-        raise TunnelError(f"{name} is a network, not {value!r}") from None
+    raise TunnelError(f"{name} is no network")
 
 
 def _encap(name: str, value: Any) -> Encap | None:
@@ -94,5 +101,5 @@ def _encap(name: str, value: Any) -> Encap | None:
     except (TypeError, ValueError):
         raise TunnelError(f"{name} is a type, a source and a destination port") from None
     if kind != "espinudp":
-        raise TunnelError(f"{name} is espinudp, not {kind!r}")
+        raise TunnelError(f"{name} is espinudp alone")
     return Encap(kind, number("sport", sport, 0xFFFF), number("dport", dport, 0xFFFF))

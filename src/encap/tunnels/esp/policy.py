@@ -43,7 +43,7 @@ class Policy:
     def __post_init__(self) -> None:
         put = object.__setattr__
         if self.dir not in ("in", "out", "fwd"):
-            raise TunnelError(f"dir is in, out or fwd, not {self.dir!r}")
+            raise TunnelError("dir is in, out or fwd")
         if self.src.version != self.dst.version:
             raise TunnelError(f"src and dst are of one family, not {self.src} and {self.dst}")
         for name in ("reqid", "spi", "mask", "if_id", "priority"):
