@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from encap._lib import lib, pointer
 from encap.tunnels.halves import Halves
+from encap.tunnels.inside import Octets
 from encap.tunnels.sums import numbers_at
 
 if TYPE_CHECKING:
@@ -50,13 +51,13 @@ class Heads:
 
 
 def versions(packets: Packets, heads: Heads | None = None) -> npt.NDArray[np.uint8]:
-    """uint8[n]: the first four bits of each packet."""
+    """uint8[n]: the first four bits of each packet; 0 where it has no octet."""
     if heads is None:
-        return (numbers_at(packets.data, packets.starts, 1) >> np.uint64(4)).astype(np.uint8)
+        first = numbers_at(packets.data, packets.starts, 1) >> np.uint64(4)
+        return np.where(packets.lengths == 0, np.uint8(0), first.astype(np.uint8))
     return (heads.numbers(0) >> np.uint64(60)).astype(np.uint8)
 
 
 def ipv4_destinations(packets: Packets, rows: Int64s) -> npt.NDArray[np.uint32]:
-    """uint32[m]: destinations of rows that begin with a whole IPv4 header."""
-    at = packets.starts[rows] + IPV4_DESTINATION
-    return numbers_at(packets.data, at, 4).astype(np.uint32)
+    """uint32[m]: destinations of rows that begin with an IPv4 header; 0 where it is cut short."""
+    return Octets(packets, rows).numbers(packets.starts[rows] + IPV4_DESTINATION, 4)

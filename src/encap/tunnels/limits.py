@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from encap.tunnels.sums import numbers_at
+
 if TYPE_CHECKING:
     from encap.packets import Packets
     from encap.tunnels.innerip import Heads
@@ -45,17 +47,19 @@ class Limits(NamedTuple):
     def of(cls, packets: Packets, sixth: Bools, heads: Heads, own: int) -> Limits:
         """Of a batch.
 
-        sixth: bool[n], where it has whole IPv6 headers.  heads: its first octets, 8 at least.
+        sixth: bool[n], where it has IPv6: headers that a capture cut short give no limit.
+        heads: its first octets, 8 at least.
         own: the device's limit.
         """
         given = np.full(len(packets), own, np.int64)
         kind = (heads.numbers(0) >> np.uint64(8)).astype(np.uint8)
         extended = np.zeros(256, np.bool_)
         extended[list(EXTENSIONS)] = True
-        rows = np.flatnonzero(sixth & extended[kind])
+        rows = np.flatnonzero(sixth & extended[kind] & (packets.lengths >= IPV6_LEN))
         places = _places(packets, rows)
         rows, places = rows[places > 0], places[places > 0]
-        found = packets.data[packets.starts[rows] + places + 2].astype(np.int64)
+        at = packets.starts[rows] + places + 2
+        found = numbers_at(packets.data, at, 1).astype(np.int64)
         given[rows] = np.maximum(found - 1, 0)
         return cls(given, rows[found == 0], places[found == 0])
 
@@ -68,17 +72,19 @@ class Limits(NamedTuple):
 
 
 def _places(packets: Packets, rows: Int64s) -> Int64s:
-    """int64[m]: octets from the start of packets to their limits; 0 where there is none."""
+    """int64[m]: octets from the start of packets to their limits; 0 where there is none.
+
+    rows: of packets that have a whole IPv6 header.
+    """
     data, starts = packets.data, packets.starts[rows]
     size = packets.lengths[rows].astype(np.int64)
     at = np.full(len(rows), IPV6_LEN, np.int64)
-    kind = data[starts + 6].astype(np.int64)
+    kind = numbers_at(data, starts + 6, 1).astype(np.int64)
     option, end = np.zeros_like(at), np.zeros_like(at)  # within destination options
     places, still = np.zeros_like(at), np.ones(len(rows), np.bool_)
 
     def octet(which: Int64s, offset: Int64s) -> Int64s:
-        found: Int64s = data[starts[which] + offset].astype(np.int64)
-        return found
+        return numbers_at(data, starts[which] + offset, 1).astype(np.int64)
 
     for _ in range(STEPS):
         here = np.flatnonzero(still & (option == 0))

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from encap.errors import TunnelError
 from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP, carry, check_carried, protocols
 from encap.tunnels.embedded import Domain
+from encap.tunnels.inside import Octets
 from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4, ip_header
 from encap.tunnels.nbma import aim, check_sources
 from encap.tunnels.options import AddressesOption, NetworkOption, NetworksOption, frozen
@@ -136,7 +137,7 @@ class SITTunnel(OverIPv4):
         rows = np.flatnonzero(carried == IPIP)
         if len(rows):
             del wrapping.options["df"]
-            own = packets.data[packets.starts[rows] + 6] >> 5 & DF
+            own = Octets(packets, rows).numbers(packets.starts[rows] + 6, 1) >> 5 & DF
             flags = np.zeros(len(packets), np.uint8)
             flags[rows] = DF if self.pmtudisc else own
             wrapping.columns["ipv4.flags"] = flags
