@@ -276,3 +276,26 @@ def test_an_inner_packet_that_is_cut_is_not_read() -> None:
             [whole[0][:length]], linktypes=101, wire_lengths=whole.wire_lengths
         )
         assert len(tunnel.decap(cut).reasons) == 1
+
+
+@given(st.lists(st.sampled_from(["whole", "first", "last"]), max_size=12), st.integers(0, 3))
+def test_what_is_learned_does_not_depend_on_where_batches_end(kinds: list[str], most: int) -> None:
+    """Fragments too: a datagram is there with the one that makes it whole."""
+    wire: list[bytes] = []
+    for number, kind in enumerate(kinds):
+        source = f"192.0.2.{100 + number}"
+        peer = VXLANTunnel(id=42, local=source, remote=MINE, dstport=4789)
+        sent = peer.encap(
+            encap.Packets.from_frames([frame(host(0), host(number % 3 + 1), bytes(1000))])
+        ).packets
+        pieces = list(sent.fragment(600))
+        wire += {"whole": list(sent), "first": pieces, "last": pieces[::-1]}[kind]
+        if kind != "whole" and len(wire) > len(pieces):
+            # Another packet comes between the pieces.
+            wire[-len(pieces) - 1], wire[-1] = wire[-1], wire[-len(pieces) - 1]
+    packets = encap.Packets.from_frames(wire, linktypes=101)
+    together, alone = (vtep(maxaddress=most) for _ in range(2))
+    together.decap(packets)
+    for row in range(len(packets)):
+        alone.decap(packets[row : row + 1])
+    assert list(together.state.learned) == list(alone.state.learned)

@@ -63,7 +63,7 @@ def _made(host: Host, name: str, mac: str | bytes | None = None) -> Tunnel:
     if issubclass(kind, FOUDevice) and ("fou" in host.more or "encap_type" in arguments):
         arguments["fou_ports"] = fou_ports(host.more.get("fou", ()))
     if kind.FRAMES and device.address is None:
-        device.address = None if mac is None else str(mac)
+        device.address = mac.hex(":") if isinstance(mac, bytes) else mac
     return kind(
         **arguments,
         address=device.address if kind.FRAMES else None,

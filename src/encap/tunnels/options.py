@@ -16,6 +16,8 @@ __all__ = [
 ]  # fmt: skip
 
 IPAddress = IPv4Address | IPv6Address
+LONGEST = 128
+"""Bits of a number that an error repeats."""
 _Value = TypeVar("_Value")
 _Given = TypeVar("_Given")
 _Network = TypeVar("_Network", IPv4Network, IPv6Network)
@@ -147,7 +149,10 @@ def _number(name: str, value: object, least: int, most: int, *words: str) -> int
     """A number in a range; TunnelError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         also = "".join(f" or {word!r}" for word in words)
-        raise TunnelError(f"{name} is {least} to {most}{also}, not {value!r}")
+        # Python refuses to write down numbers of thousands of digits.
+        long = isinstance(value, int) and value.bit_length() > LONGEST
+        said = "a far greater number" if long else repr(value)
+        raise TunnelError(f"{name} is {least} to {most}{also}, not {said}")
     return int(value)
 
 

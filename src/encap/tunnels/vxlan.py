@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,7 +26,14 @@ from encap.tunnels.iptunnel import number_or
 from encap.tunnels.options import AddressOption, NumberOption, frozen
 from encap.tunnels.remcsum import offload
 from encap.tunnels.udptunnel import UDP_WORDS, OverUDP
-from encap.tunnels.vxlanreceiving import GBP_BITS, GPE_FIELDS, VXLAN_FIELDS, check_gpe, check_vxlan
+from encap.tunnels.vxlanreceiving import (
+    GBP_BITS,
+    GPE_FIELDS,
+    VXLAN_FIELDS,
+    check_gpe,
+    check_vxlan,
+    learn,
+)
 from encap.tunnels.words import Word, Words, flag, passed, refused, text, word_or_number
 
 if TYPE_CHECKING:
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
     from encap.tunnels.departing import Wrapping
     from encap.tunnels.host import Device, Host
     from encap.tunnels.options import IPAddress
-    from encap.tunnels.receiving import Array, Receiving
+    from encap.tunnels.receiving import Array, Int64s, Receiving
 
 __all__ = ["VXLANTunnel"]
 
@@ -267,6 +274,9 @@ class VXLANTunnel(OverUDP):
             check_gpe(self, going)
         else:
             check_vxlan(self, going)
+
+    def _in_order(self, stages: Sequence[tuple[Receiving, Int64s]]) -> None:
+        learn(self, stages)
 
 
 def _numbers(name: str, value: Any, count: int, most: int) -> Array:

@@ -5,7 +5,8 @@ Source: Linux, vxlan_rcv, vxlan_set_mac and vxlan_snoop; RFC 7348 sections 5 and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,10 +27,11 @@ from encap.tunnels.reasons import Reason
 from encap.tunnels.remcsum import RCO, beyond
 
 if TYPE_CHECKING:
-    from encap.tunnels.receiving import Array, Receiving
+    from encap.tunnels.forwarding import Uint64s
+    from encap.tunnels.receiving import Array, Int64s, Receiving
     from encap.tunnels.vxlan import VXLANTunnel
 
-__all__ = ["GBP_BITS", "GPE_FIELDS", "VXLAN_FIELDS", "check_gpe", "check_vxlan"]
+__all__ = ["GBP_BITS", "GPE_FIELDS", "VXLAN_FIELDS", "check_gpe", "check_vxlan", "learn"]
 
 HEADER_LEN = 8
 GBP_BITS = 0x48FFFF
@@ -45,8 +47,22 @@ NEXT = (IPV4, IPV6, FRAME, 4, 5)
 IP_LEN = {IPV4: 20, IPV6: 40}
 
 
+class Seen(NamedTuple):
+    """Where frames came from that a device learns from.
+
+    rows: int64[m].  macs: uint64[m], inner sources.  sources: outer ones, as columns have them.
+    times: int64[m], of the packets.  most: how many entries may be learned; None for any number.
+    """
+
+    rows: Int64s
+    macs: Uint64s
+    sources: Array
+    times: Int64s
+    most: int | None
+
+
 def check_vxlan(tunnel: VXLANTunnel, going: Receiving) -> None:
-    """Refuses what the device does not take, and learns from the rest."""
+    """Refuses what the device does not take; notes what it can learn from the rest."""
     columns, header = going.columns, going.inner
     going.refuse(going.said - header < HEADER_LEN, Reason.TOO_SHORT)
     flags, reserved1, reserved2 = (
@@ -95,13 +111,34 @@ def _check_sources(tunnel: VXLANTunnel, going: Receiving) -> None:
     if not free.all():
         rows, macs, sources = rows[free], macs[free], sources[free]
     most = number_or(tunnel.maxaddress, 0)
-    tunnel.state.learned.learn(
+    going.header = Seen(
+        rows,
         macs,
         sources,
         going.taken(going.packets.times, rows),
-        tunnel._ageing,
         max(most - len(fixed.macs), 0) if most else None,
     )
+
+
+def learn(tunnel: VXLANTunnel, stages: Sequence[tuple[Receiving, Int64s]]) -> None:
+    """Takes in where frames came from, in the order in which they came.
+
+    A datagram came with the fragment that made it whole, the last of its rows.
+    """
+    known = [(going.header, origin) for going, origin in stages if going.header is not None]
+    if not known:
+        return
+    parts = [seen for seen, _ in known]
+    seen = parts[0]
+    if len(parts) > 1:
+        arrived = np.concatenate([origin[one.rows] for one, origin in known])
+        order = np.argsort(arrived, kind="stable")
+        macs, sources, times = (
+            np.concatenate(each)[order]
+            for each in zip(*((one.macs, one.sources, one.times) for one in parts), strict=True)
+        )
+        seen = Seen(arrived[order], macs, sources, times, seen.most)
+    tunnel.state.learned.learn(seen.macs, seen.sources, seen.times, tunnel._ageing, seen.most)
 
 
 def _check_tags(going: Receiving) -> None:
