@@ -76,10 +76,14 @@ def test_count(filter_: Command, tmp_path: Path) -> None:
         0, f"{expected}\n", "encap: 673 packets read\n",
     )  # fmt: skip
     assert filter_(OVERLAY, EXPRESSION, "--count", "--invert")[1] == f"{673 - expected}\n"
-    for words in (["x.pcap", EXPRESSION, "--count"], [EXPRESSION, "--count", "--format", "pcap"]):
-        status, out, err = filter_(OVERLAY, *words)
-        assert (status, out) == (2, "")
-        assert "--count writes no file" in err
+    out = tmp_path / "out.pcap"
+    for words, said in (
+        ([out, EXPRESSION], f"--count: nothing is written to {out}\n"),
+        ([EXPRESSION, "--format", "pcap"], "--count: nothing is written\n"),
+    ):
+        status, shown, err = filter_(OVERLAY, *words, "--count")
+        assert (status, shown) == (0, f"{expected}\n")
+        assert said in err
     assert not list(tmp_path.iterdir())
 
 

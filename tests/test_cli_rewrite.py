@@ -187,7 +187,15 @@ def test_what_cannot_be(rewrite: Command, tmp_path: Path, words: list[str]) -> N
 
 
 def test_dry_run_or_a_file(rewrite: Command, tmp_path: Path) -> None:
-    assert rewrite(OVERLAY, tmp_path / "out.pcap", "-n", "--pop-vlan")[0] == 2
+    out = tmp_path / "out.pcap"
+    status, shown, err = rewrite(OVERLAY, out, "-n", "--pop-vlan")
+    assert (status, shown) == rewrite(OVERLAY, "-n", "--pop-vlan")[:2]
+    assert f"encap: --dry-run: nothing is written to {out}\n" in err
+    assert (
+        "--dry-run: nothing is written\n"
+        in rewrite(OVERLAY, "-n", "--pop-vlan", "--link", "raw")[2]
+    )
+    assert not out.exists()
     assert rewrite(OVERLAY, "--pop-vlan")[0] == 2
     assert rewrite(tmp_path / "none.pcap", tmp_path / "out.pcap", "--pop-vlan")[0] == 2
 
@@ -216,3 +224,28 @@ def test_a_capture_cut_short(rewrite: Command, tmp_path: Path) -> None:
     assert status == 1
     assert "672 written" in err
     assert rewrite(cut, "-n", "--set", "ip.ttl=7")[0] == 1
+
+
+def test_what_is_in_no_tunnel_is_counted(rewrite: Command, tmp_path: Path) -> None:
+    """`inner.` means all headers there; with a name that says nothing of tunnels, no word of it."""
+    tunnel, field = encap.read(OVERLAY).columns("tunnel", "inner.ipv4.ttl?").values()
+    for name in ("inner.ipv4.ttl", "inner.ipv4[*].ttl"):
+        for where in ((tmp_path / "out.pcap",), ("-n", "--differences", "0")):
+            err = rewrite(OVERLAY, *where, "--set", f"{name}=9")[2]
+            assert f"{int((field & ~tunnel).sum())} with it but in no tunnel" in err
+    assert "tunnel" not in rewrite(OVERLAY, "-n", "--set", "ipv4.ttl=9")[2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["ipv6.src=fd00::/64:fd01::/64", "ipv6.src=fd00::1:fd00::2", "ip.src=fd00::1:fd01::/64",
+     "eth.src=02:00:00:00:00:01:02:00:00:00:00:02"],
+)  # fmt: skip
+def test_colons_that_cannot_be_told_apart(rewrite: Command, change: str) -> None:
+    status, _, err = rewrite(OVERLAY, "-n", "--set", change)
+    assert status == 2
+    assert change.partition("=")[0] in err
+    assert "between OLD and NEW that have colons stands an arrow: OLD->NEW" in err
+    err = rewrite(OVERLAY, "-n", "--set", "ipv6.src=fd00::1/64")[2]
+    assert "has host bits set" in err
+    assert "arrow" not in err

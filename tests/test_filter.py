@@ -338,3 +338,40 @@ def test_filters_may_be_long(batch: Packets) -> None:
     assert batch.match("(" * 64 + "vxlan" + ")" * 64).tolist() == batch.match("vxlan").tolist()
     ladder = "(" * 60 + "vxlan" + " and eth)" * 30 + " or gre)" * 30
     assert batch.match(ladder).tolist() == batch.match("vxlan").tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "holds"),
+    [
+        ("tcp.flags & 2 == 2", "tcp.flags", lambda value: value & 2 == 2),
+        ("tcp.flags & 2 != 2", "tcp.flags", lambda value: value & 2 != 2),
+        ("tcp.flags & 0x12 == 2", "tcp.flags", lambda value: value & 0x12 == 2),
+        ("tcp.flags & 0x12 == 0", "tcp.flags", lambda value: value & 0x12 == 0),
+        ("tcp.flags&3 in {1, 2}", "tcp.flags", lambda value: value & 3 in (1, 2)),
+        ("ipv4.ttl & 0xff in 1..63", "ipv4.ttl", lambda value: 1 <= value <= 63),
+        ("vxlan.vni & 0xfffffe >= 42", "vxlan.vni", lambda value: value & 0xFFFFFE >= 42),
+        ("length & 1 == 0", "length", lambda value: value & 1 == 0),
+        ("gre.key & 0xff000000 < 1", "gre.key", lambda value: value & 0xFF000000 < 1),
+    ],
+)
+def test_bits(text: str, name: str, holds: Callable[[int], bool]) -> None:
+    """Of a number those of the mask are compared; a packet without the field never matches."""
+    packets = encap.read(ROOT / "examples" / "overlay.pcap")
+    names = (name,) if name == "length" else (name, f"{name}?")
+    columns = packets.columns(*names)
+    there = columns.get(f"{name}?", np.ones(len(packets), np.bool_))
+    expected = [
+        bool(has) and holds(int(value)) for has, value in zip(there, columns[name], strict=True)
+    ]
+    assert packets.match(text).tolist() == expected
+    assert 0 < sum(expected) < len(packets)
+
+
+def test_bits_of_every_header() -> None:
+    """And they bind more tightly than what joins conditions."""
+    packets = encap.read(ROOT / "examples" / "overlay.pcap")
+    tags = packets.match("vlan.vid & 1 == 1") | packets.match("vlan[1].vid & 1 == 1")
+    assert (packets.match("vlan[*].vid & 1 == 1") >= tags).all()
+    assert tags.any()
+    both = packets.match("tcp.flags & 2 != 0 and tcp.flags & 16 == 0")
+    assert both.tolist() == packets.match("tcp.flags & 0x12 == 2").tolist()

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from encap.errors import FieldError
 from encap.fields import Field, Header, View
-from encap.registry import HEADERS
+from encap.registry import HEADERS, header_class
 
 __all__ = ["GROUPS", "MEMBERS", "OF_PACKETS", "Name", "Parts", "nearest", "parse_name", "split"]
 
@@ -144,11 +144,22 @@ def known_protocol(name: Name, *others: str) -> None:
         )
     if name.protocol not in HEADERS and name.protocol not in GROUPS:
         known = [*HEADERS, *GROUPS, *others]
-        raise FieldError(
-            f"{name.text!r}: no protocol is called {name.protocol!r}"
-            f"{nearest(name.protocol, known)}; known are {', '.join(known)}",
-            field=name.text,
-        )
+        having = [] if name.field else _having(name.protocol)
+        if having:
+            why = f" is a field, of which the header is said too: {', '.join(having)}"
+        else:
+            guess = nearest(name.protocol, known)
+            why = f": no protocol is called {name.protocol!r}{guess}; known are {', '.join(known)}"
+        raise FieldError(f"{name.text!r}{why}", field=name.text)
+
+
+def _having(field: str) -> list[str]:
+    """The names of the fields that are called so, of groups before those of headers."""
+    kinds = ((path, header_class(path)) for path in HEADERS)
+    return [
+        *(f"{group}.{field}" for group, fields in GROUPS.items() if field in fields),
+        *(f"{path}.{field}" for path, kind in kinds if field in {*kind.fields, *kind.views}),
+    ]
 
 
 def unknown_field(name: Name, kind: type[Header]) -> FieldError:

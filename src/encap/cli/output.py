@@ -33,7 +33,7 @@ from encap.cli.writing import Writing
 from encap.errors import CaptureError
 from encap.packets import Packets
 
-__all__ = ["LEFT_OUT", "Output", "say"]
+__all__ = ["LEFT_OUT", "Output", "nothing_written", "say"]
 
 LEFT_OUT = "left out"
 NOT_WRITTEN = "not written"
@@ -152,6 +152,12 @@ def say(*lines: str) -> None:
         print("encap:", line, file=sys.stderr)
 
 
+def nothing_written(option: str, out: str | None, *others: object) -> None:
+    """Say so where a file to write was named, or how, beside an option that writes none."""
+    if out is not None or any(others):
+        say(f"{option}: nothing is written{f' to {out}' if out is not None else ''}")
+
+
 @contextmanager
 def _sink(target: Target, source: Input) -> Iterator[Sink]:
     """The capture to write; it gets its name when nothing went wrong."""
@@ -192,7 +198,7 @@ def _write_or_advise(sink: Sink, packets: Packets) -> None:
         found = ", ".join(str(kind) for kind in sorted(kinds))
         raise CaptureError(
             f"a pcap file has one link type, the packets to write have several ({found}): write"
-            " a .pcapng file (--format pcapng for standard output), or give --link ethernet"
+            " a .pcapng file (--format pcapng where OUT is -), or give --link ethernet"
             " --src MAC --dst MAC, or --link raw"
         ) from error
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from encap.cli.arguments import Rewriting, Target
 from encap.cli.differences import describe
 from encap.cli.output import Output, say
@@ -28,12 +30,14 @@ class Work:
     """What is done to each batch, and what it came to.
 
     outcomes: of each field.  unused: of each mapping, the keys that have matched nothing so far.
+    untunnelled: of each field named `inner.`, the packets that have it and are in no tunnel.
     frames: tagged, untagged, cut, padded, those that are of another length.
     """
 
     wish: Rewriting
     changes: dict[str, object]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    untunnelled: dict[str, int] = field(default_factory=dict)
     unused: dict[str, tuple[object, ...]] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
@@ -64,6 +68,7 @@ class Work:
             missing=self.wish.missing,
             threads=threads,
         )
+        self._note_untunnelled(packets, threads)
         for name, outcome in done.outcomes.items():
             known = self.outcomes.get(name, Outcome(0, 0, 0, 0))
             self.outcomes[name] = Outcome(*map(sum, zip(known, outcome, strict=True)))
@@ -74,6 +79,16 @@ class Work:
         left = {why: n for why, n in done.packets.left_out.items() if why not in absent}
         self._note(left, AS_TOLD)
         return done.packets
+
+    def _note_untunnelled(self, packets: Packets, threads: int | None) -> None:
+        """Counts what `inner.` means although nothing is around it: any header of such a packet."""
+        asked = {name: f"{name.replace('[*]', '')}?" for name in self.changes if _is_inner(name)}
+        if not asked:
+            return
+        columns = packets.columns("tunnel", *dict.fromkeys(asked.values()), threads=threads)
+        for name, presence in asked.items():
+            found = int(np.count_nonzero(columns[presence] & ~columns["tunnel"]))
+            self.untunnelled[name] = self.untunnelled.get(name, 0) + found
 
     def _framed(self, what: str, before: Packets, after: Packets) -> Packets:
         """Counts the frames that are of another length, and those that were left alone."""
@@ -95,6 +110,7 @@ class Work:
                 (outcome.same, "had the value"),
                 (outcome.unmapped, "with another value"),
                 (outcome.absent, "without it"),
+                (self.untunnelled.get(name, 0), "with it but in no tunnel"),
             ):
                 if number:
                     parts.append(f"{number:,} {what}")
@@ -108,6 +124,10 @@ class Work:
             return ""
         named = ", ".join(map(str, keys[:MOST_NAMED])) + ", ..." * (len(keys) > MOST_NAMED)
         return f"; matched nothing: {len(keys):,} of {count(len(given), 'pair')} ({named})"
+
+
+def _is_inner(name: str) -> bool:
+    return name.startswith("inner.")
 
 
 def _both(first: tuple[object, ...], second: tuple[object, ...]) -> tuple[object, ...]:

@@ -53,14 +53,21 @@ class Present:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Within:
-    """A number is in a set.  there: the column that says where it is, if 0 is in the set."""
+    """A number is in a set.  there: the column that says where it is, if 0 is in the set.
+
+    bits: those of the number that count; 0: all.
+    """
 
     key: str
     ranges: Ranges
     there: str = ""
+    bits: int = 0
 
     def test(self, rows: Rows) -> Mask:
-        found = self.ranges.test(rows[self.key])
+        values = rows[self.key]
+        if self.bits:
+            values = values & values.dtype.type(self.bits)
+        found = self.ranges.test(values)
         if self.there:
             found &= rows[self.there]
         return found

@@ -16,8 +16,8 @@ from encap.filter.ranges import Ranges, WideRanges
 from encap.filter.syntax import COMPARISONS, All, Negation, Range, Test, Tree
 from encap.filter.syntax import Any as Either
 from encap.filter.tokens import TEXT, WORD, Token, fail, shown
-from encap.filter.values import Value, octets
-from encap.names import nearest
+from encap.filter.values import NUMBER, Value, octets
+from encap.names import GROUPS, OF_PACKETS, nearest
 from encap.registry import HEADERS
 
 __all__ = ["compiled", "names_of"]
@@ -111,6 +111,8 @@ class _Meaning:
         """The condition, and the name of the header of which `[*]` means every one."""
         left = operand(test.name, self._occurrence)
         every = left.every
+        if test.mask is not None and left.sort.what != NUMBER:
+            fail(f"{left.name} is {left.sort.what}: only numbers have bits (&)", left.position)
         if not test.operator:
             found = self._presence(left)
         elif left.sort is PATH:
@@ -123,7 +125,7 @@ class _Meaning:
             fail(f"{left.name} is {left.sort.what}: {what}", left.position)
         elif test.operator == "like":
             fail(f"'like' is for path alone: {left.name} is {left.sort.what}", left.position)
-        elif test.operator != "in" and _means_field(left, test.value):
+        elif test.operator != "in" and test.mask is None and _means_field(left, test.value):
             right = operand(test.value, self._occurrence)
             if every and right.every:
                 fail("one [*] is all that a comparison can have", right.position)
@@ -148,6 +150,7 @@ class _Meaning:
 
     def _against_values(self, left: Operand, test: Test) -> masks.Condition:
         sort, name = left.sort, left.name
+        bits = 0 if test.mask is None else _bits(left, test, test.mask)
         wanted: dict[str, list[tuple[int, int]]] = {}
         if test.operator == "in":
             for value in _members(left, test):
@@ -161,12 +164,14 @@ class _Meaning:
                 others = {family: [ends] for family, ends in sort.domains.items()}
                 wanted = others | wanted
         parts = [
-            self._within(left.sources[family], pairs, sort.domains[family][1])
+            self._within(left.sources[family], pairs, sort.domains[family][1], bits)
             for family, pairs in wanted.items()
         ]
         return _any(parts)
 
-    def _within(self, source: Source, pairs: list[tuple[int, int]], most: int) -> masks.Condition:
+    def _within(
+        self, source: Source, pairs: list[tuple[int, int]], most: int, bits: int = 0
+    ) -> masks.Condition:
         keys = source.columns
         if len(keys) == 2:
             wide = WideRanges(pairs)
@@ -179,7 +184,7 @@ class _Meaning:
         ends = [(low, top if high == most else high) for low, high in pairs]
         ranges = Ranges(ends, source.kind)
         there = self._there(source) if ranges.has_zero else ""
-        return masks.Within(self.key(keys[0]), ranges, there)
+        return masks.Within(self.key(keys[0]), ranges, there, bits)
 
     def _there(self, source: Source) -> str:
         return "" if source.there is None else self.key(source.there)
@@ -231,8 +236,36 @@ class _Later:
 
 
 def _means_field(left: Operand, value: Token) -> bool:
-    """True when `value` is a field too; where values have names, its dot tells."""
-    return _is_name(value) and (not left.sort.quoted or "." in value.text)
+    """True when `value` is a field too; where values have names, its dot tells. A word that is
+    like no name that there is, such as `ef`, is taken for a value, which it then is not.
+    """
+    if not _is_name(value):
+        return False
+    if "." in value.text or "[" in value.text:
+        return True
+    known = (*HEADERS, *GROUPS, *OF_PACKETS)
+    return not left.sort.quoted and (value.text in known or bool(nearest(value.text[:40], known)))
+
+
+def _bits(left: Operand, test: Test, mask: Token) -> int:
+    """The bits that are compared. ExpressionError where there are none, and where a value has
+    others, which would never be the same.
+    """
+    (value,) = left.sort.one(left.name, mask)
+    bits = value.low
+    if not bits:
+        fail(f"{left.name} & 0 is always 0: name the bits to look at", mask.position)
+    others = test.operator in ("==", "!=") or test.braces
+    for member in test.members if others else ():
+        if isinstance(member, Token):
+            (found,) = left.sort.one(left.name, member)
+            if found.low & ~bits:
+                fail(
+                    f"{left.name} & {mask.text} is never {shown(member.text)[1:-1]}, which has"
+                    " other bits",
+                    member.position,
+                )
+    return bits
 
 
 def _matching(sign: str, value: int, least: int, most: int) -> list[tuple[int, int]]:

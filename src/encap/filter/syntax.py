@@ -29,12 +29,14 @@ class Test:
     """A name, and what it is compared with; a name alone asks whether it is there.
 
     members: the other side of a comparison, or the members of a set; braces: such they are.
+    mask: the number whose bits alone are compared: `name & mask == value`.
     """
 
     name: Token
     operator: str = ""
     members: tuple[Token | Range, ...] = ()
     braces: bool = False
+    mask: Token | None = None
 
     @property
     def value(self) -> Token:
@@ -142,6 +144,7 @@ class _Reader:
         name = self.take()
         if name.kind != WORD or name.text in _KEYWORDS:
             fail(f"a field's name, 'not' or '(' is expected, not {_what(name)}", name.position)
+        mask = self.mask(name) if self.sees(MARK, "&") else None
         token = self.next
         if token.kind == MARK and token.text in COMPARISONS:
             self.take()
@@ -152,14 +155,31 @@ class _Reader:
                     f" ({shown(name.text)[1:-1]} in 1..5)",
                     self.next.position,
                 )
-            return Test(name, token.text, (value,))
+            return Test(name, token.text, (value,), mask=mask)
         if self.sees(WORD, "in"):
-            return self.among(name)
+            return self.among(name, mask)
+        if mask is not None:
+            asked = f"{name.text} & {mask.text}"
+            fail(
+                f"the bits of {shown(asked)} are to be compared: {shown(asked + ' != 0')[1:-1]}",
+                token.position,
+            )
         if self.sees(WORD, "like"):
             return Test(name, "like", (self.value(),))
         if token.kind == WORD and token.text.lower() in _KEYWORDS and token.text not in _KEYWORDS:
             fail(f"{token.text!r} is written {token.text.lower()!r}", token.position)
         return Test(name)
+
+    def mask(self, name: Token) -> Token:
+        """What stands behind `&`: a number, of which only the bits that are set are compared."""
+        mask = self.take()
+        if mask.kind != WORD or not mask.text[0].isdigit():
+            fail(
+                f"a number is expected behind '&' ({shown(name.text)[1:-1]} & 2 == 2),"
+                f" not {_what(mask)}: 'and' joins conditions",
+                mask.position,
+            )
+        return mask
 
     def value(self) -> Token:
         """A value, or the name of another field."""
@@ -169,16 +189,19 @@ class _Reader:
             fail(f"a value is expected, not {_what(token)}{hint}", token.position)
         return token
 
-    def among(self, name: Token) -> Test:
+    def among(self, name: Token, mask: Token | None) -> Test:
         """What `in` is followed by: "{" member ("," member)* "}", or a range or prefix alone."""
+        token = self.next
+        if token.text == "(" or (token.kind == WORD and token.text.startswith("[")):
+            fail(f"a set stands in braces, as {{42, 43}}, not {_what(token)}", token.position)
         if not self.sees(MARK, "{"):
-            return Test(name, "in", (self.member(),))
+            return Test(name, "in", (self.member(),), mask=mask)
         members = [self.member()]
         while self.sees(MARK, ","):
             members.append(self.member())
         if not self.sees(MARK, "}"):
             fail(f"',' or '}}' is expected, not {_what(self.next)}", self.next.position)
-        return Test(name, "in", tuple(members), braces=True)
+        return Test(name, "in", tuple(members), braces=True, mask=mask)
 
     def member(self) -> Token | Range:
         """A value, or a range."""

@@ -18,7 +18,7 @@ WORD, TEXT, MARK, END = "word", "text", "mark", "end"
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+)
       | "(?P<text>[^"]*)"
-      | (?P<mark>==|!=|<=|>=|\.\.|[<>(){},])
+      | (?P<mark>==|!=|<=|>=|\.\.|[<>(){},]|&(?!&))
       | (?P<word>(?:(?!\.\.)[A-Za-z0-9_.:/+-]|\[[0-9A-Za-z*,\ \t-]*\])+\??)""",
     re.VERBOSE,
 )

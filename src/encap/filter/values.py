@@ -21,8 +21,20 @@ from encap.names import MEMBERS, nearest
 from encap.packets import NO_TIME
 from encap.walk import KINDS, Status
 
-__all__ = ["KIND", "MACS", "STATUS", "TIME", "Sort", "Value", "address", "number", "octets"]
+__all__ = [
+    "KIND",
+    "MACS",
+    "NUMBER",
+    "STATUS",
+    "TIME",
+    "Sort",
+    "Value",
+    "address",
+    "number",
+    "octets",
+]
 
+NUMBER = "a number"
 LARGEST_TIME = (1 << 63) - 1
 MAPPED = 0xFFFF << 32  # ::ffff:0:0/96, as which a column of either family has IPv4 addresses
 
@@ -122,11 +134,14 @@ def _integer(text: str) -> int:
 
 def number(most: int) -> Sort:
     """Numbers up to `most`."""
-    return Sort("a number", {"": (0, most)}, lambda text: _point(_integer(text)))
+    return Sort(NUMBER, {"": (0, most)}, lambda text: _point(_integer(text)))
 
 
-def _names(what: str, known: Mapping[str, int]) -> Sort:
-    """Numbers that have names."""
+def _names(what: str, known: Mapping[str, int], others: Mapping[str, str]) -> Sort:
+    """Numbers that have names.
+
+    others: words that people say, and which of the names they mean by them.
+    """
 
     def read(text: str) -> list[Value]:
         value = known.get(text)
@@ -134,16 +149,27 @@ def _names(what: str, known: Mapping[str, int]) -> Sort:
             value = _integer(text)
         if value is not None:
             return _point(value)
-        raise FieldError(
-            f", not {shown(text)}{nearest(text[:40], known)}: it is {', '.join(known)}"
-        )
+        meant = f" (that is {others[text]})" if text in others else nearest(text[:40], known)
+        raise FieldError(f", not {shown(text)}{meant}: it is {', '.join(known)}")
 
     ends = min(known.values()), max(known.values())
     return Sort(what, {"": ends}, read, quoted=True, ordered=False)
 
 
-STATUS = _names("what stopped the walk", {status.name.lower(): int(status) for status in Status})
-KIND = _names("a kind of tunnel header", {name: KINDS.index(name) for name in MEMBERS["tunnel"]})
+STATUS = _names(
+    "what stopped the walk", {status.name.lower(): int(status) for status in Status}, {}
+)
+KIND = _names(
+    "a kind of tunnel header",
+    {name: KINDS.index(name) for name in MEMBERS["tunnel"]},
+    {
+        "ipip": "ipv4, the outer header of IP in IP",
+        "sit": "ipv4, the outer header of IP in IP",
+        "ip6tnl": "ipv6, the outer header of IP in IP",
+        "gretap": "gre",
+        "vxlangpe": "gpe",
+    },
+)
 
 
 # --- addresses ------------------------------------------------------------------------

@@ -10,6 +10,7 @@ of the two in brackets, `[fd00::/64]:[fd01::/64]`.
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from typing import Any
 
 from encap.errors import FieldError
@@ -65,9 +66,9 @@ def _pair(target: Target, text: str) -> tuple[str | None, str]:
 def _single(target: Target, text: str) -> Any:
     """One value. It is asked here whether it is an address: it may be two with a colon between."""
     value = _value(target, text)
-    if target.address_bits and ":" in text and not is_network(text):
+    if target.address_bits and ":" in text:
         try:
-            target.number(text)
+            _check_address(target, text)
         except FieldError as error:
             raise FieldError(
                 f"{error}; between OLD and NEW that have colons stands an arrow: OLD->NEW",
@@ -75,6 +76,17 @@ def _single(target: Target, text: str) -> Any:
                 value=text,
             ) from None
     return value
+
+
+def _check_address(target: Target, text: str) -> None:
+    """FieldError for what is neither an address nor a network."""
+    if not is_network(text) or 48 in target.address_bits:
+        target.number(text)
+        return
+    try:
+        ip_network(text, strict=False)  # whether it has bits set is asked for later
+    except ValueError as error:
+        raise target.error(text, str(error)) from None
 
 
 def _value(target: Target, text: str) -> Any:

@@ -56,12 +56,13 @@ def filter(  # noqa: A001  as the command is called
             "EXPRESSION is missing: give IN, OUT and EXPRESSION, or IN, EXPRESSION and --count"
         )
     if count:
-        if expression is not None or link or src or dst or format_:
-            raise FieldError("--count writes no file: give IN and EXPRESSION alone")
         from encap.cli.filter import count as run_count
+        from encap.cli.output import nothing_written
 
+        unused, wanted = (None, out) if expression is None else (out, expression)
+        nothing_written("--count", unused, link, src, dst, format_)
         with expression_last("encap filter IN EXPRESSION --count", path):
-            return run_count(path, out, invert=invert, ports=ports)
+            return run_count(path, wanted, invert=invert, ports=ports)
     if expression is None:
         raise FieldError(
             "OUT or EXPRESSION is missing: give IN, OUT and EXPRESSION, or IN, EXPRESSION and"

@@ -46,8 +46,9 @@ def rewrite(
             metavar="FIELD=VALUE",
             help="A field and what becomes of it: a value (vxlan.vni=42), a network, whose host"
             " bits are kept (inner.ipv4.src=10.1.0.0/16), or OLD:NEW pairs of either"
-            " (vxlan.vni=42:43,44:45). The fields are those of encap fields; ipv4[*].ttl is each."
-            " Repeatable.",
+            " (vxlan.vni=42:43,44:45), with an arrow where they have colons themselves"
+            " (ipv6.src=fd00::/64->fd01::/64). The fields are those of encap fields; ipv4[*].ttl is"
+            " each. Repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -123,10 +124,10 @@ def rewrite(
         ports=given.ports(port),
     )
     if dry_run:
-        if out is not None or link or src or dst or format_:
-            raise FieldError("--dry-run writes no file: give IN alone")
+        from encap.cli.output import nothing_written
         from encap.cli.rewrite import preview
 
+        nothing_written("--dry-run", out, link, src, dst, format_)
         return preview(path, wish, most=differences)
     if out is None:
         raise FieldError("OUT is missing: give IN and OUT, or --dry-run")
