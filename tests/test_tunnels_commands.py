@@ -66,7 +66,7 @@ def test_commands_give_a_tunnel_or_an_error_of_ours(lines: list[str], mac: str |
         ("ip addr add local dev tun0", "is no IP address"),
         ("ip addr add dev tun0", "is no IP address"),
         ("ip frobnicate tun0 up now", "'ip frobnicate tun0' is not known"),
-        ("frobnicate", "'frobnicate' is not known"),
+        ("frobnicate", "'frobnicate' is no program that is known"),
         (
             f"ip link add tun0 type vxlan id {'0x' + 'f' * 5000}",
             "id is 0 to 16777215, not a far greater",

@@ -398,7 +398,7 @@ POLICY_STRAY = "ip xfrm policy add src 0.0.0.0/0 dst 0.0.0.0/0 dir out"
         f"ip x s {SECRET}",
         f"ip xfrm {SECRET}",
         f"ip -n ns xfrm state add {SECRET}",
-        f"sudo ip xfrm state add aead 'rfc4106(gcm(aes))' {SECRET} 128",
+        f"doas ip xfrm state add aead 'rfc4106(gcm(aes))' {SECRET} 128",
         f"{POLICY_STRAY} {SECRET}",
         f"{POLICY_STRAY} priority {SECRET}zz",
         f"{POLICY_STRAY} tmpl src {SECRET} dst {B} proto esp mode tunnel",

@@ -38,7 +38,9 @@ def from_commands(
 
     commands: lines of text, or a list of them: `ip link`, `ip tunnel`, `ip addr`, `ip neigh`,
         `ip route ... encap`, `ip fou`, `ip xfrm`, `bridge fdb`, `tc ... tunnel_key`. Other routes,
-        `sysctl` and `ethtool` are passed over.
+        rules, next hops, `sysctl`, `ethtool`, `iptables`, `echo` and the like are passed over.
+        Lines may go on behind a backslash, commands stand behind `;`, `&&` and `sudo`, and in
+        `ip netns exec NAME`; variables and loops of a shell are not worked out.
     device: its name in them.
     mac: MAC address of the device where no command says it: a kernel draws one.
 
@@ -52,13 +54,17 @@ def _made(host: Host, name: str, mac: str | bytes | None = None) -> Tunnel:
     """A device of a host as a tunnel."""
     device = host.devices.get(name)
     if device is None or not device.kind:
-        raise TunnelError(f"no command makes a device {name!r}")
+        made = [one.name for one in host.devices.values() if one.kind in KINDS]
+        there = f": {', '.join(made)} is made" if made else ""
+        raise TunnelError(f"no command makes a device {name!r}{there}")
     if device.kind not in KINDS:
         raise TunnelError(
             f"{name} is of type {device.kind!r}, not one of {', '.join(sorted(KINDS))}"
         )
     kind = KINDS[device.kind]
-    arguments: dict[str, Any] = read(iter(device.words), kind.WORDS, f"{name} ({device.kind})")
+    arguments: dict[str, Any] = {}
+    for words in (device.words, *device.changes):
+        arguments |= read(iter(words), kind.WORDS, f"{name} ({device.kind})", once=True)
     arguments |= kind._of_device(device, host, arguments)
     if issubclass(kind, FOUDevice) and ("fou" in host.more or "encap_type" in arguments):
         arguments["fou_ports"] = fou_ports(host.more.get("fou", ()))
@@ -75,7 +81,11 @@ def _made(host: Host, name: str, mac: str | bytes | None = None) -> Tunnel:
 
 def _underlay(host: Host, device: Device, arguments: dict[str, Any]) -> Underlay:
     """What is below a device: all other addresses of the host, and the link to the other end."""
-    others = [one for one in host.devices.values() if one is not device and one.addresses]
+    others = [
+        one
+        for one in host.devices.values()
+        if one is not device and one.addresses and one.netns == device.netns
+    ]
     addresses = tuple(interface.ip for one in others for interface in one.addresses)
     ends = {arguments.get("local"), arguments.get("remote")}
     words = device.words

@@ -15,7 +15,7 @@ from encap.tunnels.iptunnel import number_or
 from encap.tunnels.options import NumberOption, _Option, frozen
 from encap.tunnels.outer import is_address
 from encap.tunnels.reasons import Reason
-from encap.tunnels.udptunnel import UDP_WORDS, OverUDP
+from encap.tunnels.udptunnel import UDP_WORDS, OverUDP, want_id
 from encap.tunnels.words import Words, flag
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _options(name: str, value: Any) -> tuple[GeneveOption, ...]:
 class GeneveTunnel(OverUDP):
     """`ip link add type geneve`: Ethernet frames, or IP, in UDP, with options.
 
-    id: the VNI.
+    id: the VNI; None for external devices alone, whose packets have 0 where nothing says more.
     remote: the other end. Packets from elsewhere are another tunnel's, unless it is None or the
         device external.
     ttl: None or 0 is 64; an external device sends 0.
@@ -66,7 +66,7 @@ class GeneveTunnel(OverUDP):
     innerprotoinherit: the device carries IP packets, and the header says which version.
     """
 
-    id: NumberOption = NumberOption(0, 0xFFFFFF, default=0)
+    id: NumberOption = NumberOption(0, 0xFFFFFF)
     dstport: NumberOption = NumberOption(0, 65535, default=UDP_PORT)
     options: GeneveOptionsOption = GeneveOptionsOption()
     innerprotoinherit: bool = False
@@ -77,6 +77,10 @@ class GeneveTunnel(OverUDP):
         *OverUDP.FIELDS, "geneve.version", "geneve.opt_len", "geneve.critical", "geneve.protocol",
         "geneve.vni",
     )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        want_id(self.id, external=self.external)
 
     @classmethod
     def _of_device(cls, device: Device, host: Host, arguments: dict[str, Any]) -> dict[str, Any]:

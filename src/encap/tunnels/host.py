@@ -6,13 +6,14 @@ is refused by name.
 
 from __future__ import annotations
 
-import shlex
+import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from encap.errors import TunnelError
+from encap.tunnels.shell import Command, commands
+from encap.tunnels.words import meant
 
 __all__ = ["Device", "Host"]
 
@@ -23,7 +24,8 @@ Interface = IPv4Interface | IPv6Interface
 class Device:
     """A network device as commands made it.
 
-    kind: what `type` or `mode` calls it.  words: its options.  address: its MAC address.
+    kind: what `type` or `mode` calls it.  words: its options.  changes: those that other commands
+        gave it later.  address: its MAC address.  netns: the namespace that it is in.
     addresses: with the prefix that is on the link.
     more: words of other commands about it, by command: `neigh`, `tunnel_key`, `6rd`, `prl`, `fdb`;
         `mode`, where `ip tunnel` made it.
@@ -32,6 +34,8 @@ class Device:
     name: str
     kind: str = ""
     words: list[str] = field(default_factory=list)
+    changes: list[list[str]] = field(default_factory=list)
+    netns: str | None = None
     address: str | None = None
     mtu: int | None = None
     addresses: list[Interface] = field(default_factory=list)
@@ -44,89 +48,83 @@ class Host:
     more: words of commands that belong to no device, by command: `fou`, `state`, `policy`.
     """
 
-    def __init__(self, commands: str | Iterable[str]) -> None:
+    def __init__(self, text: str | Iterable[str]) -> None:
         self.devices: dict[str, Device] = {}
         self.more: dict[str, list[list[str]]] = {}
-        lines = commands.splitlines() if isinstance(commands, str) else commands
-        for line in lines:
-            words = _split(line)
-            if words:
-                self._run(words)
+        self._netns: str | None = None
+        for command in commands(text):
+            self._netns = command.netns
+            self._run(command)
 
     def device(self, name: str) -> Device:
-        """The device of that name, made where it is new."""
-        return self.devices.setdefault(name, Device(name))
+        """The device of that name, made where it is new. TunnelError where there are two."""
+        found = self.devices.setdefault(name, Device(name, netns=self._netns))
+        if found.netns != self._netns:
+            here, there = (one or "the host itself" for one in (self._netns, found.netns))
+            raise TunnelError(
+                f"{name} is in {there} and in {here}: give the commands of one namespace"
+            )
+        return found
 
-    def _run(self, words: list[str]) -> None:
-        program, *rest = words
+    def _run(self, command: Command) -> None:
+        program, rest, _ = command
         if program in PASSED:
             return
-        while rest and rest[0].startswith("-"):  # ip -6, tc -n
-            rest.pop(0)
-        for name, command in PROGRAMS.get(program, {}).items():
+        if program not in PROGRAMS:
+            raise TunnelError(_unknown(program))
+        for name, run in PROGRAMS[program].items():
             said = name.split()
             if len(rest) >= len(said) and all(
                 # iproute2 takes any beginning of a word of its own.
                 full.startswith(given) and given
                 for full, given in zip(said, rest, strict=False)
             ):
-                if command is not None:
-                    command(self, rest[len(said) :])
+                if run is not None:
+                    run(self, rest[len(said) :])
                 return
-        raise TunnelError(f"the command {_named_safely(words)!r} is not known")
+        raise TunnelError(f"the command {command.name!r} is not known")
 
     def __repr__(self) -> str:
         return f"<Host: {', '.join(self.devices)}>"
 
 
-def _split(line: str) -> list[str]:
-    """The words of a line, as a shell takes them apart."""
-    with suppress(ValueError):
-        return shlex.split(line, comments=True)
-    raise TunnelError("a quotation mark, or what a backslash is for, is missing in a line")
-
-
-def _named_safely(words: list[str]) -> str:
-    """The beginning of a command, to name it by; of those about IPsec no word that may be a key."""
-    program, *rest = words
-    if any(_is_short(word, "xfrm") for word in words):
-        known = [full for full, word in zip(_XFRM, words, strict=False) if _is_short(word, full)]
-        return " ".join(known) or "ip xfrm"
-    return " ".join([program, *rest[:2]])
-
-
-def _is_short(word: str, full: str) -> bool:
-    """True for a word, or the beginning of one."""
-    return word != "" and full.startswith(word)
-
-
-def _integer(word: str, name: str) -> int:
-    """A word as a number."""
-    with suppress(ValueError):
-        return int(word)
-    raise TunnelError(f"{name} is a number, not {word!r}")
+def _unknown(program: str) -> str:
+    """What is said of a program that is none; a word that may be a key is not repeated."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z_.+-]*", program)
+    named = repr(program) if plain else "a line's first word"
+    return (
+        f"{named} is no program that is known: {', '.join(PROGRAMS)} are;"
+        " variables and loops of a shell are not worked out"
+    )
 
 
 def _add_link(host: Host, words: list[str]) -> None:
     """From `ip link add [link DEVICE] [name] NAME [address MAC] [mtu N] ... type KIND OPTIONS`."""
     rest = iter(words)
-    device, below = None, None
+    name: str | None = None
     said: dict[str, str] = {}
     for word in rest:
         if word == "type":
             break
-        if word in ("link", "address", "mtu", "netns", "txqueuelen", "numtxqueues"):
+        if word in ("name", "dev"):
+            name = _next(rest, word)
+        elif word in VALUED:
             said[word] = _next(rest, word)
+        elif word in ALONE:
+            continue
+        elif name is None:
+            name = word
         else:
-            device = host.device(_next(rest, word) if word in ("name", "dev") else word)
-    if device is None:
+            raise TunnelError(f"ip link add {name}: {word!r} is not known{meant(word, VALUED)}")
+    if name is None:
         raise TunnelError(f"ip link add {' '.join(words)}: no device is named")
+    device = host.device(name)
     device.kind, device.words = next(rest, ""), list(rest)
-    below = said.get("link")
-    if below is not None:
-        device.more["link"] = [[below]]
+    device.netns = said.get("netns", device.netns)
+    if "link" in said:
+        device.more["link"] = [[said["link"]]]
     device.address = said.get("address", device.address)
-    device.mtu = _integer(said["mtu"], "mtu") if "mtu" in said else device.mtu
+    device.mtu = _number("mtu", said["mtu"]) if "mtu" in said else device.mtu
 
 
 def _set_link(host: Host, words: list[str]) -> None:
@@ -138,20 +136,39 @@ def _set_link(host: Host, words: list[str]) -> None:
         if word == "address":
             device.address = _next(rest, word)
         elif word == "mtu":
-            device.mtu = _integer(_next(rest, word), word)
+            device.mtu = _number(word, _next(rest, word))
         elif word == "master":
             device.more["master"] = [[_next(rest, word)]]
         elif word == "nomaster":
             device.more.pop("master", None)
-        elif word == "type":  # options of a device that is there
-            device.words += rest
+        elif word == "netns":
+            device.netns = _next(rest, word)
+        elif word == "name":
+            del host.devices[device.name]
+            device.name = _next(rest, word)
+            host.devices[device.name] = device
+        elif word == "type":
+            _change(device, _next(rest, word), list(rest))
+
+
+def _change(device: Device, kind: str, words: list[str]) -> None:
+    """Options of a device that is there."""
+    if kind.endswith("_slave"):  # what a bridge is to do with it
+        return
+    if device.kind not in ("", kind) and "mode" not in device.more:
+        raise TunnelError(f"{device.name} is of type {device.kind!r}, not {kind!r}")
+    device.changes.append(words)
+
+
+def _delete(host: Host, words: list[str]) -> None:
+    """From `ip link del [dev] NAME`, and `ip tunnel del NAME`: the device is gone."""
+    name = next((word for word in words if word not in ("dev", "name")), "")
+    host.devices.pop(name, None)
 
 
 def _add_tunnel(host: Host, words: list[str]) -> None:
     """From `ip tunnel add NAME mode MODE OPTIONS`."""
-    name, *rest = words or [""]
-    if name == "name":
-        name, *rest = rest or [""]
+    name, rest = _tunnel(words)
     if "mode" not in rest[:-1]:
         raise TunnelError(f"ip tunnel add {' '.join(words)}: no mode is given")
     at = rest.index("mode")
@@ -160,14 +177,54 @@ def _add_tunnel(host: Host, words: list[str]) -> None:
     device.more["mode"] = [[device.kind]]
 
 
+def _change_tunnel(host: Host, words: list[str]) -> None:
+    """From `ip tunnel change NAME OPTIONS`."""
+    name, rest = _tunnel(words)
+    if "mode" in rest[:-1]:
+        at = rest.index("mode")
+        rest = rest[:at] + rest[at + 2 :]
+    host.device(name).changes.append(rest)
+
+
+def _tunnel(words: list[str]) -> tuple[str, list[str]]:
+    """The name of a tunnel, and its options."""
+    name, *rest = words or [""]
+    if name == "name":
+        name, *rest = rest or [""]
+    return name, rest
+
+
 def _add_address(host: Host, words: list[str]) -> None:
     """From `ip addr add ADDRESS/LENGTH dev NAME`."""
-    device = _named(host, words)
-    said = words[1] if words[0] == "local" else words[0]
+    _named(host, words).addresses.append(_interface(words))
+
+
+def _delete_address(host: Host, words: list[str]) -> None:
+    """From `ip addr del ADDRESS/LENGTH dev NAME`."""
+    device, gone = _named(host, words), _interface(words)
+    device.addresses = [one for one in device.addresses if one.ip != gone.ip]
+
+
+def _flush_addresses(host: Host, words: list[str]) -> None:
+    """From `ip addr flush dev NAME`."""
+    _named(host, words).addresses.clear()
+
+
+def _interface(words: list[str]) -> Interface:
+    """The address that a command begins with. TunnelError for anything else."""
+    word = words[1] if words[0] == "local" else words[0]
     try:
-        device.addresses.append(ip_interface(said))
+        return ip_interface(word)
     except ValueError as error:
-        raise TunnelError(f"{said!r} is no IP address") from error
+        raise TunnelError(f"{word!r} is no IP address") from error
+
+
+def _number(name: str, word: str) -> int:
+    """A number. TunnelError for anything else."""
+    try:
+        return int(word, 0)
+    except ValueError as error:
+        raise TunnelError(f"{name} is a number, not {word!r}") from error
 
 
 def _add_route(host: Host, words: list[str]) -> None:
@@ -236,26 +293,44 @@ def _next(words: Iterator[str], word: str) -> str:
     return found
 
 
-_XFRM = ("ip", "xfrm")
-PASSED = {"sysctl", "ethtool", "modprobe"}
-"""Programs whose settings change nothing in a tunnel."""
+PASSED = {
+    "sysctl", "ethtool", "modprobe", "iptables", "ip6tables", "nft", "set", "echo", "printf",
+    "true", ":", "sleep", "ping", "exit",
+}  # fmt: skip
+"""Programs that make no tunnel: what they do to a packet is done outside of one."""
+VALUED = {
+    "link", "address", "broadcast", "brd", "mtu", "netns", "txqueuelen", "txqlen", "qlen",
+    "numtxqueues", "numrxqueues", "index", "group", "alias", "master", "link-netns",
+    "link-netnsid", "gso_max_size", "gso_max_segs", "gro_max_size", "gso_ipv4_max_size",
+    "gro_ipv4_max_size", "addrgenmode", "arp", "multicast", "allmulticast", "promisc", "dynamic",
+    "trailers", "protodown", "carrier",
+}  # fmt: skip
+"""Words in front of `type` that have a value."""
+ALONE = {"up", "down"}
 PROGRAMS: dict[str, dict[str, Callable[[Host, list[str]], None] | None]] = {
     "ip": {
-        "link add": _add_link, "link set": _set_link, "tunnel add": _add_tunnel,
+        "link add": _add_link, "link set": _set_link, "link change": _set_link,
+        "link replace": _add_link, "link delete": _delete, "link show": None, "link list": None,
+        "tunnel add": _add_tunnel, "tunnel change": _change_tunnel, "tunnel delete": _delete,
+        "tunnel show": None, "tunnel list": None,
         "tunnel 6rd": _about("6rd"), "tunnel prl": _about("prl"),
         "address add": _add_address, "address replace": _add_address,
+        "address change": _add_address, "address delete": _delete_address,
+        "address flush": _flush_addresses, "address show": None, "address list": None,
+        "neighbor show": None, "neighbour show": None,
         "neighbor add": _about("neigh"), "neighbor replace": _about("neigh"),
         "neighbour add": _about("neigh"), "neighbour replace": _about("neigh"),
         "route add": _add_route, "route replace": _add_route, "route append": _add_route,
-        "route": None, "rule": None, "netns": None, "fou add": _about_host("fou"),
+        "route": None, "rule": None, "netns": None, "nexthop": None, "monitor": None,
+        "maddress": None, "mroute": None, "fou show": None, "fou add": _about_host("fou"),
         "xfrm state add": _about_host("state"), "xfrm policy add": _about_host("policy"),
         "xfrm state update": _about_host("state"), "xfrm policy update": _about_host("policy"),
     },
     "bridge": {
         "fdb add": _about("fdb", "add"), "fdb append": _about("fdb", "append"),
         "fdb replace": _about("fdb", "replace"),
-        "fdb show": None, "link": None, "vlan": None,
+        "fdb show": None, "link": None, "vlan": None, "vni": None, "monitor": None,
     },
-    "tc": {"qdisc": None, "filter add": _add_filter},
+    "tc": {"qdisc": None, "class": None, "filter show": None, "filter add": _add_filter},
 }  # fmt: skip
 """What each command of a program does; the first one that fits counts."""

@@ -13,7 +13,7 @@ from encap.tunnels.options import frozen, number_or
 from encap.tunnels.outer import is_address
 from encap.tunnels.reasons import Reason
 from encap.tunnels.tunnel import Tunnel
-from encap.tunnels.words import Words, flag, hexadecimal_or_word, text, word_or_number
+from encap.tunnels.words import Words, flag, hexadecimal_or_word, passed, text, word_or_number
 
 if TYPE_CHECKING:
     from encap.tunnels.receiving import Array, Bools, Family, Receiving
@@ -27,6 +27,7 @@ TTL = word_or_number("ttl", inherit="inherit", auto=None)
 TOS = hexadecimal_or_word("tos", inherit="inherit")
 IPV4_WORDS: Words = {
     **ADDRESSES, "ttl": TTL, "hoplimit": TTL, "hlim": TTL, "tos": TOS, "dsfield": TOS,
+    "dev": passed(1),
     **FOU_WORDS, "pmtudisc": flag("pmtudisc"), "nopmtudisc": flag("pmtudisc", value=False),
 }  # fmt: skip
 

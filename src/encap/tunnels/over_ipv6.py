@@ -24,7 +24,7 @@ from encap.tunnels.limits import NO_LIMIT, Limits
 from encap.tunnels.options import NumberOption, frozen
 from encap.tunnels.reasons import Reason
 from encap.tunnels.replies import WRONG_FIELD, answers
-from encap.tunnels.words import Words, hexadecimal_or_word, word_or_number
+from encap.tunnels.words import Words, hexadecimal_or_word, passed, word_or_number
 
 if TYPE_CHECKING:
     from encap.packets import Packets
@@ -34,6 +34,7 @@ __all__ = ["IPV6_WORDS", "OverIPv6"]
 
 IPV6_WORDS: Words = {
     **ADDRESSES, **FOU_WORDS, "ttl": TTL, "hoplimit": TTL, "hlim": TTL, "tos": TOS, "dsfield": TOS,
+    "dev": passed(1),
     "tclass": TOS, "tc": TOS, "flowlabel": hexadecimal_or_word("flowlabel", inherit="inherit"),
     "encaplimit": word_or_number("encaplimit", none="none"),
 }  # fmt: skip

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from encap.tunnels.options import IPAddress
     from encap.tunnels.receiving import Bools, Family, Int64s, Receiving
 
-__all__ = ["UDP_WORDS", "OverUDP"]
+__all__ = ["UDP_WORDS", "OverUDP", "want_id"]
 
 MOST_TAGS = 8
 """How many tags the kernel looks behind."""
@@ -196,6 +196,12 @@ class OverUDP(Tunnel):
             zero_ok=self.udp6zerocsumrx,
             verify=self.underlay.udp_checksums,
         )
+
+
+def want_id(number_: int | str | None, *, external: bool) -> None:
+    """TunnelError for a device that has no VNI, and is not told one with each packet."""
+    if number_ is None and not external:
+        raise TunnelError("id (the VNI) is wanted, or external: packets bring theirs with them")
 
 
 def _refuse(wrapping: Wrapping, where: Bools, reason: Reason) -> None:

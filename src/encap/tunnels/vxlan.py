@@ -25,7 +25,7 @@ from encap.tunnels.forwarding import (
 from encap.tunnels.iptunnel import number_or
 from encap.tunnels.options import AddressOption, NumberOption, frozen
 from encap.tunnels.remcsum import offload
-from encap.tunnels.udptunnel import UDP_WORDS, OverUDP
+from encap.tunnels.udptunnel import UDP_WORDS, OverUDP, want_id
 from encap.tunnels.vxlanreceiving import (
     GBP_BITS,
     GPE_FIELDS,
@@ -57,7 +57,7 @@ _MARK = {"vxlan.group_policy_id": 0, "vxlan.gbp_dont_learn": 22, "vxlan.gbp_appl
 class VXLANTunnel(OverUDP):
     """`ip link add type vxlan`: Ethernet frames in UDP.
 
-    id: the VNI.
+    id: the VNI; None for external devices alone, whose packets have 0 where nothing says more.
     group: multicast address that frames go to which no entry of the table is for.
     dstport: UDP port at both ends; None or 0 is 8472, as in Linux; 4790 with `gpe`; 4789 in the
         profile "rfc".
@@ -75,7 +75,7 @@ class VXLANTunnel(OverUDP):
     remcsumtx, remcsumrx: the other end, or this one, fills in inner checksums.
     """
 
-    id: NumberOption = NumberOption(0, 0xFFFFFF, default=0)
+    id: NumberOption = NumberOption(0, 0xFFFFFF)
     group: AddressOption = AddressOption()
     dstport: NumberOption = NumberOption(0, 65535)
     dst_port: NumberOption = NumberOption(0, 65535)
@@ -110,6 +110,7 @@ class VXLANTunnel(OverUDP):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        want_id(self.id, external=self.external)
         if self.group is not None and not self.group.is_multicast:
             raise TunnelError(f"group is a multicast address, not {self.group}")
         if self.group is not None and self.remote is not None:

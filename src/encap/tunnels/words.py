@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeAlias
 
 from encap.errors import TunnelError
 
 __all__ = [
-    "Word", "Words", "flag", "hexadecimal_or_word", "number", "passed", "read", "refused", "text",
-    "word_or_number",
+    "Word", "Words", "flag", "hexadecimal_or_word", "meant", "number", "passed", "read", "refused",
+    "text", "word_or_number",
 ]  # fmt: skip
 
 
@@ -66,19 +67,35 @@ def refused(reason: str) -> Word:
     return Word("", 0, refuse)
 
 
-def read(words: Iterator[str], known: Words, what: str) -> dict[str, Any]:
-    """Arguments from words. TunnelError for one that is not known, or a value that is none."""
+def meant(word: str, known: Iterable[str]) -> str:
+    """A question that names the known word which is most like one that is not."""
+    close = get_close_matches(word, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def read(words: Iterator[str], known: Words, what: str, *, once: bool = False) -> dict[str, Any]:
+    """Arguments from words. TunnelError for one that is not known, or a value that is none.
+
+    once: an option that is given again with another value is refused, as iproute2 does; of words
+        that stand alone the last one counts.
+    """
     found: dict[str, Any] = {}
     for word in words:
         if word not in known:
-            raise TunnelError(f"{what}: the option {word!r} is not known")
+            near = meant(word, known)
+            front = word in ("mtu", "up", "down", "txqueuelen", "address")
+            hint = "; it stands in front of 'type'" if front else near
+            raise TunnelError(f"{what}: the option {word!r} is not known{hint}")
         argument, follow, value = known[word]
         values = [given for _, given in zip(range(follow), words, strict=False)]
         if len(values) < follow:
             raise TunnelError(f"{what}: {word!r} wants a value")
         try:
-            found[argument] = value(*values)
+            made = value(*values)
         except ValueError as error:
             raise TunnelError(f"{what}: {word} cannot be {' '.join(values)!r}") from error
+        if once and argument and follow and found.get(argument, made) != made:
+            raise TunnelError(f"{what}: duplicate {word!r}: it was said before")
+        found[argument] = made
     found.pop("", None)
     return found
