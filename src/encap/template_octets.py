@@ -12,7 +12,7 @@ from encap.assemble import number_of, present
 from encap.errors import FieldError
 from encap.fields import Field, Header, Next
 from encap.outer import FIRST_OCTETS, leads
-from encap.plan import Slot
+from encap.plan import MOST_OPTIONS, Slot
 from encap.registry import Registry
 
 __all__ = ["TemplateOctets"]
@@ -39,6 +39,9 @@ class TemplateOctets:
         for slot in slots:
             if slot.field.variable is None:
                 self.slots.append(slot)
+            elif headers[slot.header].path not in MOST_OPTIONS:
+                name = f"{headers[slot.header].path}.{slot.field.name}"
+                raise FieldError(f"{name} cannot be a column", field=name)
             else:
                 self.holes.append((slot.header, slot))
         self.holes.sort(key=lambda hole: hole[0])

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from encap.tunnels.innerip import Heads, versions
-from encap.tunnels.inside import IPV4_LEN, IPV6_LEN, MPLS
+from encap.tunnels.inside import ETHERNET, IPV4_LEN, IPV6_LEN, MPLS
 from encap.tunnels.reasons import Reason
 
 if TYPE_CHECKING:
@@ -23,16 +23,29 @@ if TYPE_CHECKING:
     from encap.tunnels.departing import Wrapping
     from encap.tunnels.receiving import Receiving
 
-__all__ = ["IPIP", "IPV6", "MPLS_IN_IP", "carry", "check_carried", "protocols"]
+__all__ = [
+    "ETHERNET_LINKS", "IPIP", "IPV6", "IP_LINKS", "MPLS_IN_IP", "carry", "check_carried",
+    "of_links", "protocols",
+]  # fmt: skip
 
 IPIP, IPV6, MPLS_IN_IP = 4, 41, 137
 """IP protocol numbers.  Source: RFC 2003, RFC 2473, RFC 4023."""
 RAW, RAW_IPV4, RAW_IPV6 = (12, 101), 228, 229
+ETHERNET_LINKS, IP_LINKS = (ETHERNET,), (*RAW, RAW_IPV4, RAW_IPV6, MPLS)
+"""Link types of what devices carry: frames, or IP and MPLS."""
 LEAST = {IPIP: IPV4_LEN, IPV6: IPV6_LEN, MPLS_IN_IP: 4}
 """Octets that must be there of each: a header, or one label."""
 ETHERTYPES = {IPIP: 0x0800, IPV6: 0x86DD, MPLS_IN_IP: 0x8847}
 
 Uint8s = npt.NDArray[np.uint8]
+
+
+def of_links(packets: Packets, links: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """bool[n]: packets of one of these link types."""
+    kinds = packets.linktypes
+    if kinds.strides == (0,):  # all have the same
+        return np.broadcast_to(np.isin(kinds[:1], links).all(), (len(kinds),))
+    return np.isin(kinds, links)
 
 
 def protocols(packets: Packets, heads: Heads | None = None) -> Uint8s:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Wrapping", "send"]
 
+PARTS = 3
+"""Octets, starts and lengths: a column of options."""
+
 _REASONS = {
     lib.ENCAP_NOT_CARRIED: Reason.NOT_CARRIED,
     lib.ENCAP_TOO_LONG: Reason.TOO_BIG,
@@ -106,6 +109,9 @@ def send(
         wrapping.columns[name] = column if wrapping.rows is None else _taken(column, wrapping.rows)
     if wrapping.rows is not None:
         packets = packets[wrapping.rows]
+    strange = np.flatnonzero(~tunnel._carries(packets))
+    if len(strange):
+        wrapping.refuse(strange, Reason.NOT_CARRIED, len(packets))
     tunnel._settle(wrapping, packets)
     tunnel._encapsulate(wrapping, packets)
     if tunnel.family == "ipv4" and "ipv4.id" not in wrapping.columns:
@@ -156,9 +162,18 @@ def send(
 
 
 def _whole(name: str, value: Any, count: int) -> Any:
-    """A column as arrays, of which some rows can be taken. FieldError where it has others."""
+    """A column as arrays, of which some rows can be taken.
+
+    FieldError where it has others; TypeError for lists of different lengths, and for a tuple that
+    is not octets, starts and lengths.
+    """
+    if isinstance(value, tuple) and len(value) != PARTS:
+        raise TypeError(f"{name} is no tuple of {len(value)}: octets, starts and lengths are one")
     if isinstance(value, list) and not name.endswith(".options"):
-        value = np.asarray(value)
+        try:
+            value = np.asarray(value)
+        except ValueError:  # lists of different lengths
+            raise TypeError(f"{name} must hold integers, one a row") from None
     parts = value[1:] if isinstance(value, tuple) else (value,)
     for part in parts:
         varies = isinstance(part, list) or (isinstance(part, np.ndarray) and part.ndim)

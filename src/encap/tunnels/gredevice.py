@@ -15,7 +15,7 @@ from encap.errors import TunnelError
 from encap.fields import Header
 from encap.headers.gre import GRE, C
 from encap.tunnels.departing import Wrapping
-from encap.tunnels.frames import ETHERNET, check_frames
+from encap.tunnels.frames import check_frames
 from encap.tunnels.greheader import ERSPAN, IPV4, IPV6, TEB, GREHeaders, has, read
 from encap.tunnels.greheader import C as C_BIT
 from encap.tunnels.greheader import S as S_BIT
@@ -159,13 +159,13 @@ class GREDevice(Tunnel):
             self.state.sent = (self.state.sent + int(counted.sum())) & 0xFFFFFFFF
 
     def _incomplete(self, packets: Packets) -> Array:
-        """uint8[n]: `NOT_CARRIED` for packets that are shorter than the IP header they begin with.
+        """uint8[n]: `NOT_CARRIED` for other packets than the device takes, and for those that are
+        shorter than the IP header they begin with.
 
-        Frames are for devices that carry them, all else is for the others.
         Source: Linux, pskb_inet_may_pull.
         """
         reasons = np.zeros(len(packets), np.uint8)
-        reasons[(packets.linktypes == ETHERNET) != self.FRAMES] = Reason.NOT_CARRIED
+        reasons[~self._carries(packets)] = Reason.NOT_CARRIED
         link = ETHERNET_LEN if self.FRAMES else 0
         rows = np.flatnonzero(packets.wire_lengths < link + IPV6_LEN)
         if len(rows):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +35,16 @@ class State:
     received: int | None = None
     fragments: Reassembler = field(default_factory=Reassembler)
     learned: Learned = field(default_factory=Learned)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Gives back the numbers of packets that were never sent: where an error is raised."""
+        before = self.next_id, self.next_fragment, self.sent
+        try:
+            yield
+        except BaseException:
+            self.next_id, self.next_fragment, self.sent = before
+            raise
 
     def take_ids(self, count: int) -> npt.NDArray[np.uint16]:
         """uint16[count]: the next IPv4 ids, one after the other."""

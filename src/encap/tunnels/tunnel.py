@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, fields
 from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -15,6 +15,7 @@ from encap.fields import Header
 from encap.packet import Packet
 from encap.packets import Packets
 from encap.tunnels.arriving import Delivery, deliver, inner_packets
+from encap.tunnels.carried import ETHERNET_LINKS, IP_LINKS, of_links
 from encap.tunnels.departing import Wrapping, send
 from encap.tunnels.extensions import check_extensions
 from encap.tunnels.options import AddressesOption, AddressOption, MACOption, NumberOption, frozen
@@ -123,8 +124,17 @@ class Tunnel:
 
     @property
     def state(self) -> State:
-        """What the device remembers from packet to packet."""
+        """What the device remembers from packet to packet.
+
+        A copy of a tunnel (`copy`, `pickle`, `dataclasses.replace`) is a new device, which
+        remembers nothing yet: two that counted on from one place would use numbers twice.
+        """
         return self._state[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has the same options, and neither state nor the secrets in it."""
+        options = {one.name: getattr(self, one.name) for one in fields(self) if one.init}
+        return _made, (type(self), options)
 
     def reset(self) -> None:
         """Forgets it, as a device that was made just now."""
@@ -165,12 +175,16 @@ class Tunnel:
             headers = (link,)
         elif link is not None:
             headers = tuple(link)
-        with self._lock:
+        with self._lock, self.state.kept():
             return send(self, batch("encap", packets), headers, columns or {}, threads, out)
 
     def _wrap(self, packets: Packets) -> Wrapping:
         """The headers behind the link's for these packets, and what goes into them."""
         raise NotImplementedError
+
+    def _carries(self, packets: Packets) -> Bools:
+        """bool[n]: packets of a link type that the device takes."""
+        return of_links(packets, ETHERNET_LINKS if self.frames else IP_LINKS)
 
     def _settle(self, wrapping: Wrapping, packets: Packets) -> None:
         """What follows from the caller's columns, which are in the wrapping now."""
@@ -261,3 +275,8 @@ def batch(verb: str, packets: object) -> Packets:
         f"{verb} takes Packets, not {type(packets).__name__}:"
         " Packets.from_frames makes them of frames"
     )
+
+
+def _made(kind: type[Tunnel], options: dict[str, Any]) -> Tunnel:
+    """A tunnel with these options."""
+    return kind(**options)

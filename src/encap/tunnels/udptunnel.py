@@ -170,8 +170,7 @@ class OverUDP(Tunnel):
         if self.flowlabel == "inherit" and self.family == "ipv6":
             columns.setdefault("ipv6.flow_label", _labels(packets))
         if self.frames:
-            other = packets.linktypes != ETHERNET
-            _refuse(wrapping, other | _incomplete(packets), Reason.NOT_CARRIED)
+            _refuse(wrapping, _incomplete(packets), Reason.NOT_CARRIED)
 
     def _insists(self, packets: Packets, inside: Inside, room: Int64s) -> Bools:
         if self.master is None:

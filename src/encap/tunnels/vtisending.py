@@ -16,6 +16,7 @@ from encap.errors import FieldError
 from encap.fields import Header
 from encap.packet import Packet
 from encap.packets import Packets
+from encap.tunnels.carried import IPIP, IPV6, protocols
 from encap.tunnels.esp.policy import Addresses
 from encap.tunnels.esp.sealing import seal
 from encap.tunnels.inside import Inside
@@ -75,7 +76,10 @@ def _column(name: str, value: Any, count: int) -> Array:
     if name not in DRAWN:
         raise FieldError(f"columns of ESP are {', '.join(DRAWN)}, not {name!r}", field=name)
     if name == "esp.iv":
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError:  # arrays of different shapes
+            raise FieldError(f"esp.iv is one array, uint8[{count}, w]", field=name) from None
         if array.dtype != np.uint8 or array.ndim != 2 or len(array) != count:
             raise FieldError(f"esp.iv is uint8[{count}, w], not {array.dtype}", field=name)
         return array
@@ -84,7 +88,9 @@ def _column(name: str, value: Any, count: int) -> Array:
 
 def _choose(tunnel: VTITunnel, packets: Packets, reasons: Reasons) -> npt.NDArray[np.int64]:
     """int64[n]: which of `tunnel.sending` each packet goes by; the others are refused."""
-    inside = Addresses(packets.data, packets.starts, packets.lengths)
+    inside, carried = Addresses(packets.data, packets.starts, packets.lengths), protocols(packets)
+    for version, protocol in ((4, IPIP), (6, IPV6)):
+        inside.version[(inside.version == version) & (carried != protocol)] = 0
     which = np.full(len(packets), -1)
     reasons[inside.version == 0] = Reason.NOT_CARRIED
     undecided = inside.version != 0

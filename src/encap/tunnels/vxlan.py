@@ -15,6 +15,7 @@ from encap.headers.gpe import UDP_PORT as GPE_PORT
 from encap.headers.gpe import VXLANGPE
 from encap.headers.vxlan import G_FLAG, I_FLAG, LINUX_PORT, UDP_PORT, VXLAN
 from encap.tunnels.bridging import entries
+from encap.tunnels.carried import ETHERNET_LINKS, IP_LINKS, of_links
 from encap.tunnels.forwarding import (
     Destinations,
     EntriesOption,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from encap.tunnels.departing import Wrapping
     from encap.tunnels.host import Device, Host
     from encap.tunnels.options import IPAddress
-    from encap.tunnels.receiving import Array, Int64s, Receiving
+    from encap.tunnels.receiving import Array, Bools, Int64s, Receiving
 
 __all__ = ["VXLANTunnel"]
 
@@ -212,6 +213,10 @@ class VXLANTunnel(OverUDP):
             if self.fdb or len(learned) or self._destination is None:
                 self._forward(wrapping, packets)
         return wrapping
+
+    def _carries(self, packets: Packets) -> Bools:
+        # With `gpe` the header tells frames from the rest.
+        return of_links(packets, (*IP_LINKS, *ETHERNET_LINKS) if self.gpe else ETHERNET_LINKS)
 
     def _forward(self, wrapping: Wrapping, packets: Packets) -> None:
         """Says where each frame goes, as the table has it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import NoReturn
 
 from encap.errors import TunnelError
 from encap.tunnels.esp import algorithms
@@ -35,6 +36,10 @@ class Live:
         self.cipher = _cipher(sa, salt)
         self.counter = Counter(sa)
         self.window = Window(sa)
+
+    def __reduce__(self) -> NoReturn:
+        """TypeError: a copy would use the same initialization vectors with one key again."""
+        raise TypeError("an association at work has no copies")
 
     def __repr__(self) -> str:
         return f"<ESP {self.sa.src} to {self.sa.dst}, SPI {self.sa.spi:#x}>"
