@@ -19,7 +19,7 @@ from encap.tunnels.result import Result
 if TYPE_CHECKING:
     from encap.tunnels.state import State
 
-__all__ = ["Delivery", "Receiver", "deliver", "inner_packets"]
+__all__ = ["Delivery", "Endpoint", "deliver", "inner_packets"]
 
 PIECE = 1 << 16
 """Rows at a time, so that what is found out about them takes little memory."""
@@ -36,7 +36,7 @@ class Delivery(NamedTuple):
     marks: ecn.Marks | None = None
 
 
-class Receiver(Protocol):
+class Endpoint(Protocol):
     """What receives packets: a tunnel, or what stands for one."""
 
     @property
@@ -46,7 +46,7 @@ class Receiver(Protocol):
     def _inner(self, going: Receiving, rows: Int64s) -> Delivery: ...
 
 
-def deliver(tunnel: Receiver, packets: Packets) -> Result:
+def deliver(tunnel: Endpoint, packets: Packets) -> Result:
     """What the tunnel delivers of packets; see `Tunnel.decap`."""
     reasons = memory.empty(len(packets), np.uint8)
     made: list[Delivery] = []
@@ -67,7 +67,7 @@ def deliver(tunnel: Receiver, packets: Packets) -> Result:
 
 
 def _deliver_piece(
-    tunnel: Receiver,
+    tunnel: Endpoint,
     piece: Packets,
     rows: Int64s,
     reasons: npt.NDArray[np.uint8],

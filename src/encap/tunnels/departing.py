@@ -18,7 +18,7 @@ from encap.packet import Packet
 from encap.packets import Packets
 from encap.tunnels.inside import Inside
 from encap.tunnels.reasons import Reason
-from encap.tunnels.replies import no_replies
+from encap.tunnels.replies import ETHERNET_LEN, LEAST_MTU, no_replies
 from encap.tunnels.result import Result
 
 if TYPE_CHECKING:
@@ -234,17 +234,31 @@ def _refuse_too_big(
     if not len(rows):
         return no_replies()
     inside, room = Inside.of(packets, rows), room[rows]
-    room = np.where(inside.ipv6, np.maximum(room, wrapping.always), room)
+    room = np.maximum(room, _granted(tunnel, wrapping, inside))
     sixth = tunnel.family == "ipv6" and not wrapping.fragments_outside
     whole = np.full(len(rows), sixth or wrapping.options.get("df") == "set" or wrapping.whole)
-    if wrapping.heeds_df or wrapping.options.get("df") == "inherit":
+    if wrapping.options.get("df") == "inherit":
         whole |= inside.must_stay_whole
+    elif wrapping.heeds_df:
+        # Who sends IPv6 is not told of less than any link takes: it goes as if it had no DF.
+        least = LEAST_MTU[6] + (ETHERNET_LEN if tunnel.frames else 0)
+        whole |= inside.must_stay_whole & ~(inside.ipv6 & (room < least))
     whole |= tunnel._insists(packets, inside, room)
     whole &= packets.wire_lengths[rows] > room
     reasons[rows[whole]] = Reason.TOO_BIG
     # What might have been fragmented is refused in silence, but by tunnels over IPv6.
     told = whole if sixth else whole & inside.must_stay_whole
     return tunnel._too_big(packets, inside.chosen(told), room[told])
+
+
+def _granted(tunnel: Tunnel, wrapping: Wrapping, inside: Inside) -> npt.NDArray[np.int64]:
+    """int64[m]: octets of packets that go through whatever the MTU; over IPv6 not of IPv6 alone.
+
+    Source: Linux, ip6_tnl_xmit, where they are those that every link takes.
+    """
+    other = wrapping.always - LEAST_MTU[6] + LEAST_MTU[4]
+    other = other if wrapping.always and tunnel.family == "ipv6" else 0
+    return np.where(inside.ipv6, np.int64(wrapping.always), np.int64(other))
 
 
 def _room(tunnel: Tunnel, wrapping: Wrapping, count: int) -> npt.NDArray[np.int64]:

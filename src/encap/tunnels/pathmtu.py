@@ -18,7 +18,7 @@ from encap.tunnels.replies import TOO_BIG, errors
 if TYPE_CHECKING:
     from encap.tunnels.inside import Bools, Inside, Int64s
 
-__all__ = ["answerable", "answers"]
+__all__ = ["bridge_answerable", "bridge_answers"]
 
 ETHERNET_LEN = 14
 LEAST = {4: 576, 6: 1280}
@@ -29,7 +29,7 @@ ICMP_ERRORS = (3, 4, 5, 11, 12)
 REDIRECT = 137
 
 
-def answerable(packets: Packets, inside: Inside, room: Int64s) -> Bools:
+def bridge_answerable(packets: Packets, inside: Inside, room: Int64s) -> Bools:
     """bool[m]: where the sender of an inner packet is told that it is too big.
 
     room: int64[m], octets of an IP packet that fit.
@@ -58,7 +58,7 @@ def _is_group(address: npt.NDArray[np.uint32]) -> Bools:
     return found
 
 
-def answers(packets: Packets, inside: Inside, room: Int64s) -> Packets:
+def bridge_answers(packets: Packets, inside: Inside, room: Int64s) -> Packets:
     """One answer for each of these packets, all of which are to get one."""
     octets, made = packets.data, []
     for version, where in ((4, inside.ipv4), (6, inside.ipv6)):

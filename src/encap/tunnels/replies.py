@@ -31,18 +31,22 @@ if TYPE_CHECKING:
     from encap.tunnels.tunnel import Tunnel
 
 __all__ = [
-    "HOST", "PORT", "TOO_BIG", "UNKNOWN_OPTION", "WRONG_FIELD", "Error", "answers", "errors",
-    "no_replies", "too_big", "unreachable",
+    "ETHERNET_LEN", "HOST", "LEAST_MTU", "PORT", "TOO_BIG", "UNKNOWN_OPTION", "WRONG_FIELD",
+    "Error", "answers", "errors", "no_replies", "too_big", "unreachable",
 ]  # fmt: skip
 
 Int64s: TypeAlias = npt.NDArray[np.int64]
 DUMMY = IPv4Address("192.0.0.8")
 """The source of an ICMP error of a host that has no IPv4 address.  Source: RFC 7600."""
+ETHERNET, ETHERNET_LEN = 1, 14
+"""The link type of frames, and the length of their header."""
 CONTROL = 0xC0
 """DSCP of what belongs to the network itself: RFC 1812 section 5.3.2.3 (precedence 6)."""
 TOS_BITS = 0x1E
 """What an answer keeps of the packet's type of service."""
 _MOST = {4: 576, 6: 1280}
+LEAST_MTU = {4: 68, 6: 1280}
+"""Octets that every link takes, by IP version."""
 
 
 class Error(NamedTuple):
@@ -76,8 +80,14 @@ def too_big(tunnel: Tunnel, packets: Packets, inside: Inside, mtu: int | Int64s)
     """Answers to inner packets of which `mtu` octets would have fit; Ethernet for frames.
 
     mtu: one for all, or int64[n], one for each packet of the batch.
+    What no link of its IP version may have is not said: IPv6 senders go no lower than 1,280 octets,
+    and Linux does not tell them to; IPv4 ones no lower than 68.  Source: RFC 791 section 3.2, RFC
+    8200 section 5; Linux, tnl_update_pmtu.
     """
-    return answers(tunnel, packets, inside, TOO_BIG, mtu - (14 if tunnel.frames else 0))
+    room = np.broadcast_to(np.asarray(mtu, np.int64), (len(packets),))
+    room = room - (ETHERNET_LEN if tunnel.frames else 0)
+    least = np.where(inside.ipv6, LEAST_MTU[6], LEAST_MTU[4])
+    return answers(tunnel, packets, inside.chosen(room[inside.rows] >= least), TOO_BIG, room)
 
 
 def answers(
@@ -203,15 +213,28 @@ def errors(
         initial = words(sender) + words(target) + 58 + messages.lengths
     _write_checksums(messages, initial)
     fields = {f"ipv{version}.dst": sender, f"ipv{version}.src": np.ascontiguousarray(target)}
-    link: list[Header] = []
-    if len(rows) and (packets.linktypes[rows] == 1).all():
-        link.append(Ethernet(src=0, dst=0))
-        macs = octets[packets.starts[rows][:, None] + np.arange(12)]
-        fields |= {"eth.dst": macs[:, 6:], "eth.src": macs[:, :6]}
-    return messages.encap(
-        Packet(*link, network),
-        fields | {name: value[due] for name, value in (columns or {}).items()},
-    )
+    fields |= {name: value[due] for name, value in (columns or {}).items()}
+    return _sent(messages, network, fields, packets, rows)
+
+
+def _sent(
+    messages: Packets, network: Header, fields: dict[str, Any], packets: Packets, rows: Int64s
+) -> Packets:
+    """ICMP messages behind IP headers, and behind that of Ethernet where they answer frames."""
+    frames = packets.linktypes[rows] == ETHERNET
+    kinds = [np.flatnonzero(kind) for kind in (frames, ~frames)]
+    parts = []
+    for chosen in filter(len, kinds):
+        link: list[Header] = []
+        columns = {name: value[chosen] for name, value in fields.items()}
+        if frames[chosen[0]]:
+            link.append(Ethernet(src=0, dst=0))
+            macs = packets.data[packets.starts[rows[chosen]][:, None] + np.arange(12)]
+            columns |= {"eth.dst": macs[:, 6:], "eth.src": macs[:, :6]}
+        parts.append(messages[chosen].encap(Packet(*link, network), columns))
+    if len(parts) < len(kinds):
+        return parts[0] if parts else no_replies()
+    return Packets.concat(parts)[np.argsort(np.concatenate(kinds))]
 
 
 def answerable(packets: Packets, ip: Int64s, end: Int64s, fourth: bool) -> npt.NDArray[np.bool_]:

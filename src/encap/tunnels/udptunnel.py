@@ -19,7 +19,7 @@ from encap.tunnels.iptunnel import TOS, TTL, number_or, outer_options
 from encap.tunnels.metadata import metadata
 from encap.tunnels.options import NumberOption, frozen
 from encap.tunnels.outer import check_udp
-from encap.tunnels.pathmtu import answerable, answers
+from encap.tunnels.pathmtu import bridge_answerable, bridge_answers
 from encap.tunnels.reasons import Reason
 from encap.tunnels.sums import numbers_at
 from encap.tunnels.tunnel import Tunnel
@@ -175,12 +175,12 @@ class OverUDP(Tunnel):
     def _insists(self, packets: Packets, inside: Inside, room: Int64s) -> Bools:
         if self.master is None:
             return np.zeros(len(inside.rows), np.bool_)
-        return answerable(packets, inside, self._inner_room(room))
+        return bridge_answerable(packets, inside, self._inner_room(room))
 
     def _too_big(self, packets: Packets, inside: Inside, room: Int64s) -> Packets:
         room = self._inner_room(room)
-        told = answerable(packets, inside, room)
-        return answers(packets, inside.chosen(told), room[told])
+        told = bridge_answerable(packets, inside, room)
+        return bridge_answers(packets, inside.chosen(told), room[told])
 
     def _inner_room(self, room: Int64s) -> Int64s:
         """int64[m]: octets of an IP packet that fit."""
