@@ -1,6 +1,7 @@
 """Which inner IPv4 addresses send most: python examples/top_talkers.py [CAPTURE]
 
-Batch by batch, so that the capture can be larger than memory.
+Octets are those of the inner IPv4 packets, header and payload, as their total_len says: neither the
+tunnel nor Ethernet is counted. Batch by batch, so that the capture can be larger than memory.
 """
 
 import sys

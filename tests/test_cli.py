@@ -185,7 +185,7 @@ def test_without_the_extras(run: Run, missing: str, monkeypatch: pytest.MonkeyPa
     status, out, err = run("info", OVERLAY)
     assert (status, out) == (2, "")
     assert err.count("\n") == 1
-    assert 'pip install "encap-net[cli]"' in err
+    assert 'pip install typer rich, or pip install "encap-net[cli]"' in err
 
 
 def test_other_modules_that_are_missing_are_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import pty
 import subprocess
@@ -257,6 +258,20 @@ def test_several_link_types_in_a_pcap_file(decap: Decap, tmp_path: Path) -> None
     assert cli.main(["decap", str(tmp_path / "mixed.pcap"), str(tmp_path / "out.pcap")]) == 2
     assert (tmp_path / "out.pcap").read_text() == "what was there"
     assert {path.name for path in tmp_path.iterdir()} == {"out.pcap", "mixed.pcap"}
+
+
+def test_several_link_types_in_a_pipe(tmp_path: Path) -> None:
+    """Standard output has no name to be changed: the option is what is named, and works."""
+    encap.write(tmp_path / "mixed.pcap", encap.Packets.from_frames(MIXED, times=0))
+    octets = (tmp_path / "mixed.pcap").read_bytes()
+    command = [sys.executable, "-m", "encap", "decap", "-", "-"]
+    done = subprocess.run(command, input=octets, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"give --format pcapng, or give --link" in done.stderr
+    assert b"write a .pcapng" not in done.stderr
+    command += ["--format", "pcapng"]
+    done = subprocess.run(command, input=octets, capture_output=True, check=True)
+    assert len(encap.read(io.BytesIO(done.stdout))) == len(MIXED)
 
 
 def test_the_ways_out_are_named_and_work(

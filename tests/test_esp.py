@@ -418,4 +418,4 @@ except TunnelError as error:
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
                            check=True)  # fmt: skip
-    assert "pip install 'encap-net[ipsec]'" in found.stdout
+    assert 'pip install cryptography, or pip install "encap-net[ipsec]"' in found.stdout

@@ -172,3 +172,39 @@ def test_whatever_parses_can_be_shown(data: bytes, linktype: int) -> None:
     packet = encap.parse(data, linktype, strict=False)
     assert "\n" not in line(packet)
     assert all(len(text) <= 100 for text in table(packet).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "there", "gone"),
+    [
+        ("gre(key=7)/ipv4(src=10.0.0.1,dst=10.0.0.2)", "key", "vsid flow_id payload_len call_id"),
+        ("gre(protocol=0x6558,key=7)/eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02)",
+         "key vsid flow_id", "payload_len call_id routing"),
+        ("gre(version=1,protocol=0x880b,key=7)", "payload_len call_id", "vsid flow_id routing"),
+        ("gre", "protocol", "key checksum routing"),
+        ("icmp(type=8)", "rest id seq", "mtu"),
+        ("icmp(type=3,code=4)", "rest mtu", "id seq"),
+        ("icmp(type=3,code=1)", "rest", "id seq mtu"),
+        ("icmp(type=13)", "rest id seq", "mtu"),
+        ("icmpv6(type=128)", "rest id seq", "mtu"),
+        ("icmpv6(type=2)", "rest mtu", "id seq"),
+        ("icmpv6(type=135)", "rest", "id seq mtu"),
+        ("vxlan", "vni", "gbp_dont_learn gbp_applied group_policy_id"),
+        ("vxlan(flags=0x88)", "vni gbp_dont_learn gbp_applied group_policy_id", ""),
+    ],
+)  # fmt: skip
+def test_views_are_shown_where_they_mean_something(text: str, there: str, gone: str) -> None:
+    outer = "ipv6(src=::1,dst=::2)" if "icmpv6" in text else "ipv4(src=1.1.1.1,dst=1.1.1.2)"
+    around = f"{outer}/udp/" if text.startswith("vxlan") else f"{outer}/"
+    path = text.partition("(")[0]
+    inner = "eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02)" if path == "vxlan" else ""
+    packet = template(around + text + (f"/{inner}" if inner else ""))
+    lines = str(packet.show()).partition(f"\n{path}: ")[2].partition("\n\n")[0].splitlines()
+    names = {line.split()[0] for line in lines[1:] if line.startswith("  ") and line[2] != " "}
+    assert names >= set(there.split())
+    assert not names & set(gone.split())
+
+
+def test_a_view_can_be_read_all_the_same() -> None:
+    assert encap.GRE(key=0x0701).flow_id == 1
+    assert encap.ICMP(type=3, rest=5).seq == 5

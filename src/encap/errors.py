@@ -8,6 +8,13 @@ and cannot have raises one of the others. Wrong Python types raise `TypeError`, 
 from __future__ import annotations
 
 
+def missing(what: str, packages: str, extra: str) -> str:
+    """What is said where packages of an extra are missing: their own names too, which any index
+    has.
+    """
+    return f'{what}: pip install {packages}, or pip install "encap-net[{extra}]"'
+
+
 class EncapError(Exception):
     """What every exception of encap is."""
 

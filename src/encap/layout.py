@@ -167,10 +167,15 @@ class Dependent(NamedTuple):
 
 
 class View:
-    """A part of another field by a name of its own: readable, rewritable, no argument."""
+    """A part of another field by a name of its own: readable, rewritable, no argument.
 
-    def __init__(self, field: str, bits: int, shift: int = 0) -> None:
-        self.field, self.bits, self.shift = field, bits, shift
+    when: in which headers it means something, and is shown; it can be read in all.
+    """
+
+    def __init__(
+        self, field: str, bits: int, shift: int = 0, when: Callable[[Any], bool] | None = None
+    ) -> None:
+        self.field, self.bits, self.shift, self.when = field, bits, shift, when
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:

@@ -184,10 +184,11 @@ def _rows(header: Header, built: Header) -> Iterator[tuple[str, str, str]]:
         value = getattr(header, name)
         opened = value is None
         value = getattr(built, name) if opened else value
-        if value is not None and not (value == b"" and field.when is not None):
+        if value is not None and value != b"":
             yield name, _said(field, value) + (" (open)" if opened else ""), field.meaning
     for name, view in header.views.items():
-        if (value := getattr(header, name)) is not None:
+        applies = view.when is None or view.when(built)
+        if applies and (value := getattr(header, name)) is not None:
             yield name, str(value), f"in {view.field}"
 
 

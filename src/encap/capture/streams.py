@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from encap.capture.paths import PathOrFile
-from encap.errors import CaptureError, FieldError
+from encap.errors import CaptureError, FieldError, missing
 
 Octets = npt.NDArray[np.uint8]
 
@@ -165,7 +165,7 @@ def zstandard_module() -> Any:
         import zstandard
     except ImportError:
         raise CaptureError(
-            "a zstd file needs the package zstandard: pip install 'encap-net[zstd]'"
+            missing("a zstd file needs a package more", "zstandard", "zstd")
         ) from None
     return zstandard
 

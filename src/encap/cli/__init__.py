@@ -16,14 +16,14 @@ import re
 import sys
 from collections.abc import Sequence
 
-from encap.errors import EncapError
+from encap.errors import EncapError, missing
 
 __all__ = ["main"]
 
 FAILED, INTERRUPTED, READER_GONE = 2, 130, 141  # the last two as a shell has them of signals
 NO_NUMBER = re.compile(r"Input should be a valid integer, .*|'\S*' is not a valid integer\.?")
 EXTRAS = ("click", "rich", "typer")
-MISSING = 'the command line needs more packages: pip install "encap-net[cli]"'
+MISSING = missing("the command line needs more packages", "typer rich", "cli")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare_streams()
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] not in EXTRAS:
+    except ModuleNotFoundError as absent:
+        if (absent.name or "").partition(".")[0] not in EXTRAS:
             raise
         return complain(MISSING)
 

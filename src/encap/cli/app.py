@@ -13,6 +13,7 @@ from encap.cli.commands.decap import decap
 from encap.cli.commands.encap import encap
 from encap.cli.commands.fields import fields
 from encap.cli.commands.filter import filter as filter_
+from encap.cli.commands.fragment import fragment
 from encap.cli.commands.info import info
 from encap.cli.commands.mtu import mtu
 from encap.cli.commands.reassemble import reassemble
@@ -50,6 +51,7 @@ for command in (
     rewrite,
     checksum,
     reassemble,
+    fragment,
     mtu,
 ):
     app.command(cls=Checksum if command is checksum else Once)(command)

@@ -143,7 +143,7 @@ class Output:
 
     def _write(self, packets: Packets) -> None:
         with _named(self._target):
-            _write_or_advise(self._sink, packets)
+            _write_or_advise(self._sink, packets, self._target)
 
 
 def say(*lines: str) -> None:
@@ -187,7 +187,7 @@ def _create(target: Target, source: Input) -> Sink:
         raise CaptureError(str(error).replace("format=", "--format ")) from error
 
 
-def _write_or_advise(sink: Sink, packets: Packets) -> None:
+def _write_or_advise(sink: Sink, packets: Packets, target: Target) -> None:
     """Write a batch; what does not fit a pcap file is refused with the ways out."""
     try:
         sink.write(packets)
@@ -196,10 +196,14 @@ def _write_or_advise(sink: Sink, packets: Packets) -> None:
         if len(kinds) < 2:
             raise
         found = ", ".join(str(kind) for kind in sorted(kinds))
+        way = (
+            "give --format pcapng"
+            if target.path == "-"
+            else "write a .pcapng file (--format pcapng)"
+        )
         raise CaptureError(
-            f"a pcap file has one link type, the packets to write have several ({found}): write"
-            " a .pcapng file (--format pcapng where OUT is -), or give --link ethernet"
-            " --src MAC --dst MAC, or --link raw"
+            f"a pcap file has one link type, the packets to write have several ({found}): {way},"
+            " or give --link ethernet --src MAC --dst MAC, or --link raw"
         ) from error
 
 

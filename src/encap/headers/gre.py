@@ -24,7 +24,7 @@ from encap.headers.options import Octets
 
 C, R, K, S, A = 0x1000, 0x0800, 0x0400, 0x0200, 0x0010
 """Bits of `flags`: checksum, routing, key, sequence number, acknowledgment number."""
-ERSPAN_II, ERSPAN_III, WCCP = 0x88BE, 0x22EB, 0x883E
+TRANSPARENT, ERSPAN_II, ERSPAN_III, WCCP = 0x6558, 0x88BE, 0x22EB, 0x883E
 MAX_ROUTING_LEN = 1024
 
 WITH_CHECKSUM = When((("flags", C | R, 0),), sets=C, negate=True)
@@ -52,6 +52,15 @@ def tail_len(data: bytes | memoryview, at: int, end: int, flags: int, protocol: 
     if protocol == WCCP and end - at - size > 0 and data[at + size] >> 4 != 4:
         size += 4
     return size
+
+
+def _nvgre(gre: Any) -> bool:
+    """Ethernet and a key is all that NVGRE is known by.  Source: RFC 7637 section 3.2."""
+    return bool(gre.protocol == TRANSPARENT and gre.version == 0)
+
+
+def _pptp(gre: Any) -> bool:
+    return bool(gre.version == 1)
 
 
 @header("gre")
@@ -87,10 +96,10 @@ class GRE(Header):
     ack: Annotated[int | None, Bits(32), WITH_ACK] = None
     routing: Annotated[bytes, Octets()] = b""
 
-    vsid = View("key", 24, 8)
-    flow_id = View("key", 8)
-    payload_len = View("key", 16, 16)
-    call_id = View("key", 16)
+    vsid = View("key", 24, 8, when=_nvgre)
+    flow_id = View("key", 8, when=_nvgre)
+    payload_len = View("key", 16, 16, when=_pptp)
+    call_id = View("key", 16, when=_pptp)
 
     def follows(self, registry: Any, rest: memoryview) -> str | None:
         if self.protocol == ERSPAN_III or (self.protocol == ERSPAN_II and self.flags & S):

@@ -13,6 +13,10 @@ ECHO_REPLY, UNREACHABLE, ECHO_REQUEST, TIME_EXCEEDED = 0, 3, 8, 11
 FRAGMENTATION_NEEDED = 4
 """The code of UNREACHABLE that carries an MTU."""
 
+NUMBERED = (ECHO_REPLY, ECHO_REQUEST, 13, 14, 15, 16, 17, 18)
+"""Types with id and seq: echo, timestamp, information, address mask (RFC 792, RFC 950)."""
+TOO_LONG = (UNREACHABLE, FRAGMENTATION_NEEDED)
+
 
 @header("icmp")
 class ICMP(Header):
@@ -29,6 +33,6 @@ class ICMP(Header):
     checksum: Annotated[int | None, Bits(16), Checksum("rest")] = None
     rest: U32 = 0
 
-    id = View("rest", 16, 16)
-    seq = View("rest", 16)
-    mtu = View("rest", 16)
+    id = View("rest", 16, 16, when=lambda icmp: icmp.type in NUMBERED)
+    seq = View("rest", 16, when=lambda icmp: icmp.type in NUMBERED)
+    mtu = View("rest", 16, when=lambda icmp: (icmp.type, icmp.code) == TOO_LONG)

@@ -27,6 +27,6 @@ class ICMPv6(Header):
     checksum: Annotated[int | None, Bits(16), Checksum("rest", pseudo=True)] = None
     rest: U32 = 0
 
-    id = View("rest", 16, 16)
-    seq = View("rest", 16)
-    mtu = View("rest", 32)
+    id = View("rest", 16, 16, when=lambda icmp: icmp.type in (ECHO_REQUEST, ECHO_REPLY))
+    seq = View("rest", 16, when=lambda icmp: icmp.type in (ECHO_REQUEST, ECHO_REPLY))
+    mtu = View("rest", 32, when=lambda icmp: icmp.type == PACKET_TOO_BIG)

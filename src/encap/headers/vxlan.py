@@ -17,6 +17,10 @@ LINUX_PORT = 8472
 I_FLAG, G_FLAG = 0x08, 0x80
 
 
+def _has_policy(vxlan: Any) -> bool:
+    return bool(vxlan.flags & G_FLAG)
+
+
 @header("vxlan")
 class VXLAN(Header):
     """A virtual LAN over UDP.  Source: RFC 7348 section 5.
@@ -36,9 +40,9 @@ class VXLAN(Header):
     vni: U24 = 0
     reserved2: U8 = 0
 
-    gbp_dont_learn = View("reserved1", 1, 22)
-    gbp_applied = View("reserved1", 1, 19)
-    group_policy_id = View("reserved1", 16)
+    gbp_dont_learn = View("reserved1", 1, 22, when=_has_policy)
+    gbp_applied = View("reserved1", 1, 19, when=_has_policy)
+    group_policy_id = View("reserved1", 16, when=_has_policy)
 
     def follows(self, registry: Any, rest: memoryview) -> str | None:
         return "eth"

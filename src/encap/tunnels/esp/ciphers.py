@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from encap._lib import lib, pointer
-from encap.errors import TunnelError
+from encap.errors import TunnelError, missing
 from encap.packets import Packets
 from encap.tunnels.esp.association import SecurityAssociation
 
@@ -102,9 +102,7 @@ def library(module: str) -> Any:
     try:
         return importlib.import_module(f"cryptography.{module}")
     except ImportError:
-        raise TunnelError(
-            "ESP needs the package cryptography: pip install 'encap-net[ipsec]'"
-        ) from None
+        raise TunnelError(missing("ESP needs a package more", "cryptography", "ipsec")) from None
 
 
 def each(octets: Octets) -> list[bytes]:
