@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import encap
@@ -30,3 +32,54 @@ def test_raw_ip_that_was_taken_for_ethernet_is_told_of_its_link_type() -> None:
     assert "link type 101" in reason.sentence
     raw = encap.Packets.from_frames([octets], linktypes=101)
     assert len(tunnel.decap(raw).packets) == 1
+
+
+@pytest.mark.parametrize("tunnel", [
+    IPIPTunnel(remote=THERE), tunnels.GRETunnel(remote=THERE), tunnels.SITTunnel(remote=THERE),
+    tunnels.GeneveTunnel(id=1, remote=THERE), VXLANTunnel(id=1, remote=THERE),
+    tunnels.IP6GRETunnel(remote="2001:db8::2"), VXLANTunnel(id=1, remote="2001:db8::2"),
+    VXLANTunnel(id=1, remote="2001:db8::2", underlay=tunnels.Underlay(addresses=[HERE])),
+])  # fmt: skip
+def test_a_source_is_not_made_up(tunnel: tunnels.Tunnel) -> None:
+    frame = encap.Ethernet() / encap.IPv4(src="10.0.0.1", dst="10.0.0.2") / encap.UDP()
+    octets = bytes(frame)[0 if tunnel.frames else 14 :]
+    packets = encap.Packets.from_frames([octets] * 2, linktypes=1 if tunnel.frames else 101)
+    got = tunnel.encap(packets)
+    assert got.counts == {Reason.NO_SOURCE: 2}
+    assert len(got.packets) == len(got.replies) == 0
+    sixth = tunnel.family == "ipv6"
+    here = "2001:db8::1" if sixth else HERE
+    column = {f"{tunnel.family}.src": [here] * 2 if sixth else np.uint32(0xC0000201)}
+    below = tunnels.Underlay(addresses=[here])
+    for found in (
+        tunnel.encap(packets, columns=column), replace(tunnel, underlay=below).encap(packets),
+    ):  # fmt: skip
+        assert found.counts == {Reason.ACCEPTED: 2}
+
+
+def test_reasons_have_different_numbers_and_sentences() -> None:
+    assert len({reason.sentence for reason in Reason}) == len(Reason)
+    assert max(Reason) < 256
+
+
+def test_a_vni_that_is_not_said_to_be_there_has_a_reason_of_its_own() -> None:
+    tunnel = VXLANTunnel(id=1, local=HERE, remote=THERE, dstport=4789)
+    header = encap.VXLAN(vni=1, flags=0)
+    outer = encap.IPv4(src=THERE, dst=HERE) / encap.UDP(dport=4789) / header / bytes(14)
+    got = tunnel.decap(encap.Packets.from_frames([bytes(outer)], linktypes=101))
+    assert got.counts == {Reason.NO_ID_FLAG: 1}
+
+
+def test_a_result_says_what_became_of_packets() -> None:
+    tunnel = IPIPTunnel(**ENDS)
+    octets = [bytes(encap.IPv4(src="10.0.0.1", dst="10.0.0.2") / b"one"), b""]
+    got = tunnel.encap(encap.Packets.from_frames(octets, linktypes=101))
+    assert len(got) == len(got.packets) == 1
+    assert repr(got) == "<Result: 1 packets, 0 replies, of 1 ACCEPTED, 1 NOT_CARRIED>"
+    empty = tunnel.encap(encap.Packets.from_frames([]))
+    assert (bool(empty), len(empty)) == (True, 0)
+    assert repr(empty) == "<Result: 0 packets, 0 replies, of nothing>"
+
+
+def test_the_package_lists_its_public_names() -> None:
+    assert dir(tunnels) == sorted(tunnels.__all__)

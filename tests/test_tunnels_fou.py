@@ -145,7 +145,7 @@ def gue(octets: bytes, **udp: Any) -> Packet:
         ("02040001800000000014ffff", Reason.TOO_SHORT),
         ("1f040000", Reason.TOO_SHORT),
         ("002f0000", Reason.NO_PROTOCOL),
-        ("00000000", Reason.NO_PROTOCOL),
+        ("00000000", Reason.OTHERS_PROTOCOL),
     ],
 )
 def test_headers_that_are_wrong(octets: str, reason: Reason) -> None:
@@ -160,7 +160,7 @@ def test_one_version_only_directly_behind_udp() -> None:
     there, _, _ = pair("ipip", encap_type="gue", encap_dport=6080)
     frames = [bytes(gue(first + bytes(40))) for first in (b"\x50", b"\x70", b"\x60")]
     got = there.decap(Packets.from_frames(frames, linktypes=101))
-    assert got.reasons.tolist() == [Reason.VERSION, Reason.VERSION, Reason.NO_PROTOCOL]
+    assert got.reasons.tolist() == [Reason.VERSION, Reason.VERSION, Reason.OTHERS_PROTOCOL]
 
 
 def test_gre_in_gue_that_is_cut_short() -> None:

@@ -193,10 +193,10 @@ def test_critical_options_may_be_known() -> None:
     ({}, frame(), Reason.ACCEPTED),
     ({"oam": 1, "reserved1": 63, "reserved2": 255}, frame(), Reason.ACCEPTED),
     ({"version": 1}, frame(), Reason.VERSION),
-    ({"vni": 43}, frame(), Reason.NO_TUNNEL),
-    ({"protocol": 0x0800}, bytes(IPv4()), Reason.INNER_PROTOCOL),
-    ({"opt_len": 252}, frame(), Reason.TOO_SHORT),
-    ({}, frame()[:13], Reason.TOO_SHORT),
+    ({"vni": 43}, frame(), Reason.UNKNOWN_ID),
+    ({"protocol": 0x0800}, bytes(IPv4()), Reason.INNER_TYPE),
+    ({"opt_len": 252}, frame(), Reason.CUT_INSIDE),
+    ({}, frame()[:13], Reason.CUT_INSIDE),
     ({}, frame()[:33], Reason.INNER_FRAME),
 ])  # fmt: skip
 def test_what_is_taken(fields: dict[str, Any], inner: bytes, expected: Reason) -> None:
@@ -207,12 +207,12 @@ def test_what_is_taken(fields: dict[str, Any], inner: bytes, expected: Reason) -
 
 def test_whose_packet_it_is() -> None:
     packets = outer(frame())
-    assert reason(tunnel(remote="192.0.2.3"), packets) == Reason.NO_TUNNEL
+    assert reason(tunnel(remote="192.0.2.3"), packets) == Reason.UNKNOWN_ID
     assert reason(tunnel(remote=None), packets) == Reason.ACCEPTED
     assert tunnel(remote=None).encap(Packets.from_frames([frame()])).packets[0][16:20] == bytes(4)
     assert reason(tunnel(external=True, id=7, remote="192.0.2.3"), packets) == Reason.ACCEPTED
     ours = tunnel(address="00:00:00:00:00:01")
-    assert reason(ours, packets) == Reason.INNER_SOURCE
+    assert reason(ours, packets) == Reason.OWN_SOURCE
 
 
 def test_ip_without_ethernet() -> None:

@@ -75,7 +75,7 @@ def test_there_and_back(cls: type[tunnels.Tunnel], options: dict[str, Any]) -> N
 
 
 def test_a_direction_is_as_both_are_unless_it_says_otherwise() -> None:
-    tunnel = GRETunnel(remote=B, key=7, okey=8, csum=True, icsum=False, seq=True)
+    tunnel = GRETunnel(local=A, remote=B, key=7, okey=8, csum=True, icsum=False, seq=True)
     (sent,) = tunnel.encap(raw(INNER)).packets
     gre = encap.parse(sent, linktype=101)[GRE]
     assert (gre.key, gre.flags & C, gre.seq) == (8, C, 0)

@@ -31,7 +31,8 @@ IPV6_NAMES = {"tos": "traffic_class", "ttl": "hop_limit"}
 def tunnel(name: str) -> tunnels.Tunnel:
     """The tunnel of a scenario."""
     if name in ALONE:
-        return tunnels.from_commands(f"ip link add tun0 {ALONE[name]}", "tun0")
+        lines = [f"ip addr add {one} dev eth0" for one in ("192.0.2.1/24", "2001:db8::1/64")]
+        return tunnels.from_commands([*lines, f"ip link add tun0 {ALONE[name]}"], "tun0")
     return hosts.tunnel(name, "A")
 
 

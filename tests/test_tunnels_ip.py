@@ -314,7 +314,7 @@ def test_who_may_send_to_a_device_without_remote() -> None:
     tunnel = IP6Tunnel(local=B6, underlay=Underlay(addresses=(B6, "2001:db8::9")))
     sources = [A6, "fe80::1", "::1", "ff02::1", "::ffff:1.2.3.4", "2001:db8::9"]
     frames = [bytes(Packet(IPv6(src=one, dst=B6), *INSIDE)) for one in sources]
-    assert reasons(tunnel, *frames) == [0, 30, 30, 30, 30, 30]
+    assert reasons(tunnel, *frames) == [0, *[Reason.UNKNOWN_ENDS] * 5]
 
 
 def test_where_packets_of_a_device_without_remote_go() -> None:

@@ -264,14 +264,14 @@ def test_what_gpe_carries() -> None:
     ({"next_protocol": 5}, bytes(4), Reason.ACCEPTED),
     ({"next_protocol": 6}, bytes(40), Reason.INNER_PROTOCOL),
     ({"flags": 8, "next_protocol": 0}, bytes(40), Reason.INNER_PROTOCOL),
-    ({"flags": 4}, bytes(IPv4()), Reason.RESERVED_BITS),
+    ({"flags": 4}, bytes(IPv4()), Reason.NO_ID_FLAG),
     ({"flags": 13}, bytes(IPv4()), Reason.RESERVED_BITS),
     ({"flags": 14}, bytes(IPv4()), Reason.RESERVED_BITS),
     ({"version": 1}, bytes(IPv4()), Reason.VERSION),
     ({"reserved0": 1}, bytes(IPv4()), Reason.RESERVED_BITS),
     ({"reserved1": 1}, bytes(IPv4()), Reason.RESERVED_BITS),
     ({"reserved2": 1}, bytes(IPv4()), Reason.RESERVED_BITS),
-    ({"vni": 43}, bytes(IPv4()), Reason.NO_TUNNEL),
+    ({"vni": 43}, bytes(IPv4()), Reason.UNKNOWN_ID),
 ])  # fmt: skip
 def test_what_gpe_takes(fields: dict[str, Any], inner: bytes, expected: Reason) -> None:
     header = VXLANGPE(**({"vni": 42, "next_protocol": 1} | fields))

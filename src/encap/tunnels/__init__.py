@@ -32,3 +32,8 @@ __all__ = [
     "IPIPTunnel", "Policy", "Reason", "Result", "SITTunnel", "SecurityAssociation", "Tunnel",
     "Underlay", "VTITunnel", "VXLANTunnel", "from_commands", "isatap", "isatap_ipv4",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    """The public names: what is in modules of its own comes under them."""
+    return __all__

@@ -14,6 +14,8 @@ from encap._lib import lib
 from encap.encapsulate import Run
 from encap.errors import FieldError
 from encap.fields import Header
+from encap.headers.ipv4 import IPv4
+from encap.headers.ipv6 import IPv6
 from encap.packet import Packet
 from encap.packets import Packets
 from encap.tunnels.inside import Inside
@@ -114,6 +116,7 @@ def send(
         wrapping.refuse(strange, Reason.NOT_CARRIED, len(packets))
     tunnel._settle(wrapping, packets)
     tunnel._encapsulate(wrapping, packets)
+    _want_source(tunnel, wrapping, len(packets))
     if tunnel.family == "ipv4" and "ipv4.id" not in wrapping.columns:
         wrapping.options["ip_id"] = tunnel.state.take_ids(len(packets))
     reasons = np.zeros(len(packets), np.uint8) if wrapping.reasons is None else wrapping.reasons
@@ -159,6 +162,14 @@ def send(
         linktypes=sent.linktypes,
     )
     return Result(sent, reasons, Packets.concat(replies))
+
+
+def _want_source(tunnel: Tunnel, wrapping: Wrapping, count: int) -> None:
+    """Refuses packets whose outer source nothing says: a host has addresses to choose from."""
+    network = wrapping.templates[0][0]
+    open_ = isinstance(network, IPv4 | IPv6) and not int(network.src or 0)
+    if open_ and f"{tunnel.family}.src" not in wrapping.columns:
+        wrapping.refuse(np.arange(count, dtype=np.int64), Reason.NO_SOURCE, count)
 
 
 def _whole(name: str, value: Any, count: int) -> Any:

@@ -195,10 +195,12 @@ class FOUDevice(Tunnel):
     def _receive(self, packets: Packets) -> Receiving:
         going = super()._receive(packets)
         nobody = (going.reasons == Reason.OTHER_PROTOCOL) & (going.flags & IN_UDP != 0)
+        others = np.isin(going.protocol, SILENT)
         going.reasons[nobody] = Reason.NO_PROTOCOL
+        going.reasons[nobody & others] = Reason.OTHERS_PROTOCOL
         rows = np.flatnonzero(nobody)
         if len(rows) and self.family == "ipv4":
-            told = rows[~np.isin(going.protocol[rows], SILENT)]
+            told = rows[~others[rows]]
             # The length in the quoted header is what is left behind the headers in UDP.
             pulled = going.upper[told] - going.header_end()[told]
             for error, where in ((PORT, going.protocol[told] == GRE),

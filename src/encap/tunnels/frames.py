@@ -29,6 +29,7 @@ WHOLE = {0x0800: 20, 0x86DD: 40}
 """EtherTypes, and octets that must stand behind them: an IP header."""
 TAGS = (0x8100, 0x88A8)
 TAG_LEN = 4
+CUT_TAGS = dict.fromkeys(TAGS, TAG_LEN)
 
 
 def check_frames(going: Receiving) -> None:
@@ -37,15 +38,20 @@ def check_frames(going: Receiving) -> None:
     check_inner(going)
 
 
-def check_ethernet(going: Receiving, frames: Bools | bool = True) -> None:
+def check_ethernet(
+    going: Receiving, frames: Bools | bool = True, reason: Reason = Reason.TOO_SHORT
+) -> None:
     """Refuses frames without an Ethernet header. frames: bool[n], the others are IP packets."""
-    going.refuse((going.said - going.inner < ETHERNET_LEN) & frames, Reason.TOO_SHORT)
+    going.refuse((going.said - going.inner < ETHERNET_LEN) & frames, reason)
     linktypes = np.where(frames, np.uint16(ETHERNET), np.uint16(RAW))
     going.linktypes = np.broadcast_to(linktypes, (len(going),))
 
 
 def check_own(
-    going: Receiving, own: MAC | None, frames: Bools | bool = True
+    going: Receiving,
+    own: MAC | None,
+    frames: Bools | bool = True,
+    reason: Reason = Reason.INNER_SOURCE,
 ) -> tuple[Int64s, Uint64s]:
     """Refuses frames that come from the device itself: they went round in a circle.
 
@@ -58,7 +64,7 @@ def check_own(
     if own is not None:
         ours = macs == np.uint64(int(own))
         if ours.any():
-            refuse_rows(going, rows[ours], Reason.INNER_SOURCE)
+            refuse_rows(going, rows[ours], reason)
             rows, macs = rows[~ours], macs[~ours]
     return rows, macs
 
@@ -73,15 +79,15 @@ def refuse_rows(going: Receiving, rows: Int64s, reason: Reason) -> None:
 def check_inner(going: Receiving, frames: Bools | bool = True) -> None:
     """Refuses frames without the IP header, or the tag, that they announce."""
     length = going.said - going.inner
-    needs = WHOLE | dict.fromkeys(TAGS, TAG_LEN)
-    rows = going.rows((length < ETHERNET_LEN + max(needs.values())) & frames)
+    rows = going.rows((length < ETHERNET_LEN + max(WHOLE.values())) & frames)
     rows = rows[(going.end - going.inner)[rows] >= ETHERNET_LEN]
     ethertype = going.numbers(rows, going.inner[rows] + 12)
-    short = np.zeros(len(rows), np.bool_)
-    for kind, least in needs.items():
-        short |= (ethertype == kind) & (length[rows] < ETHERNET_LEN + least)
-    if short.any():
-        refuse_rows(going, rows[short], Reason.INNER_FRAME)
+    for kinds, reason in ((WHOLE, Reason.INNER_FRAME), (CUT_TAGS, Reason.INNER_TAG)):
+        short = np.zeros(len(rows), np.bool_)
+        for kind, least in kinds.items():
+            short |= (ethertype == kind) & (length[rows] < ETHERNET_LEN + least)
+        if short.any():
+            refuse_rows(going, rows[short], reason)
 
 
 def check_packet(going: Receiving, lengths: Mapping[int, int], protocol: Array) -> None:

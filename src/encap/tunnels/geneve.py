@@ -148,21 +148,21 @@ class GeneveTunnel(OverUDP):
         going.refuse(columns["geneve.version"] != 0, Reason.VERSION)
         if not self.external:
             going.refuse(
-                columns["geneve.vni"] != np.uint32(number_or(self.id, 0)), Reason.NO_TUNNEL
+                columns["geneve.vni"] != np.uint32(number_or(self.id, 0)), Reason.UNKNOWN_ID
             )
             if self.remote is not None:
                 theirs = columns[f"{going.family}.src"]
-                going.refuse(~is_address(theirs, self.remote), Reason.NO_TUNNEL)
+                going.refuse(~is_address(theirs, self.remote), Reason.UNKNOWN_ID)
         carried = (ETHERNET, IPV4, IPV6) if self.innerprotoinherit else (ETHERNET,)
-        going.refuse(~np.isin(protocol, carried), Reason.INNER_PROTOCOL)
+        going.refuse(~np.isin(protocol, carried), Reason.INNER_TYPE)
         options = header + HEADER_LEN
         going.inner = options + columns["geneve.opt_len"]
-        going.refuse(going.said < going.inner, Reason.TOO_SHORT)
+        going.refuse(going.said < going.inner, Reason.CUT_INSIDE)
         frames = protocol == ETHERNET
-        check_ethernet(going, frames)
+        check_ethernet(going, frames, Reason.CUT_INSIDE)
         self._check_options(going, options)
         if self.address is not None:
-            check_own(going, self.address, frames)
+            check_own(going, self.address, frames, Reason.OWN_SOURCE)
         check_inner(going, frames)
         check_packet(going, IP_LEN, protocol)
 

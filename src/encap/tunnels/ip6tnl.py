@@ -133,10 +133,10 @@ class IP6Tunnel(OverIPv6):
             loose = ~theirs.unicast | ~(ours.unicast | ours.multicast)
             for scopes in (theirs, ours):
                 loose |= scopes.loopback | scopes.linklocal
-            going.refuse(loose, Reason.NO_TUNNEL)
+            going.refuse(loose, Reason.UNKNOWN_ENDS)
         for one in self.underlay.addresses:
             if one.version == 6:
-                going.refuse(source.are(one), Reason.NO_TUNNEL)
+                going.refuse(source.are(one), Reason.UNKNOWN_ENDS)
 
     def _inner(self, going: Receiving, rows: Int64s) -> Delivery:
         return inner_packets(going, rows, dscp=self.dscp == "inherit")

@@ -88,7 +88,7 @@ def check_ends(tunnel: Tunnel, going: Receiving) -> None:
     for column, mine in (("src", tunnel.remote), ("dst", tunnel.local)):
         if mine is not None:
             theirs = going.columns[f"{going.family}.{column}"]
-            going.refuse(~is_address(theirs, mine), Reason.NO_TUNNEL)
+            going.refuse(~is_address(theirs, mine), Reason.UNKNOWN_ENDS)
 
 
 def short(going: Receiving, least: Array | int) -> Bools:

@@ -12,7 +12,8 @@ class Reason(IntEnum):
     """What became of a packet; `Result.reasons` holds these numbers.
 
     sentence: what it means.  counters: what Linux counts it as, as `nstat` and `ip -s link` name
-    it, for IPv4 and IPv6; none where the kernel drops in silence.
+    it, for IPv4 and IPv6; none where the kernel drops in silence. Some of them move: which ones
+    depends on the IP version and on what else the host has been told.
     """
 
     sentence: str
@@ -35,7 +36,7 @@ class Reason(IntEnum):
         "the packet is not one of the tunnel's IP version and protocol (raw IP: link type 101)",
     )
     IP_HEADER = 12, "the outer IP header is wrong", "Ip:InHdrErrors Ip6InHdrErrors"
-    IP_CHECKSUM = 13, "the outer IPv4 header checksum is wrong", "IpExt:InCsumErrors"
+    IP_CHECKSUM = 13, "the outer IPv4 header checksum is wrong", "IpExt:InCsumErrors Ip:InHdrErrors"
     IP_TRUNCATED = (
         14,
         "the outer IP length says more than is there",
@@ -50,32 +51,47 @@ class Reason(IntEnum):
     NO_PROTOCOL = (
         17,
         "nobody takes the protocol that came in UDP",
-        "Ip:InUnknownProtos Ip6:InUnknownProtos Icmp:OutDestUnreachs Icmp6OutDestUnreachs",
+        "Ip:InUnknownProtos Ip6InUnknownProtos Icmp:OutDestUnreachs Icmp6OutDestUnreachs",
     )
+    OTHERS_PROTOCOL = 18, "the protocol that came in UDP is for another part of the host"
     UDP_LENGTH = 20, "the UDP length cannot be", "Udp:InErrors Udp6InErrors"
-    UDP_CHECKSUM = 21, "the UDP checksum is wrong", "Udp:InCsumErrors Udp6InCsumErrors"
+    UDP_CHECKSUM = (
+        21,
+        "the UDP checksum is wrong",
+        "Udp:InCsumErrors Udp:InErrors Udp6InCsumErrors Udp6InErrors",
+    )
     NO_PORT = 22, "no tunnel listens on that UDP port", "Udp:NoPorts Udp6NoPorts"
 
     # --- the tunnel
     NO_TUNNEL = (
         30,
-        "no such tunnel: addresses, key, VNI or session are another's",
+        "no such tunnel: addresses, key or session are another's, and the sender is told",
         "Icmp:OutDestUnreachs Icmp6OutDestUnreachs",
     )
-    TOO_SHORT = 31, "the tunnel header, or the packet in it, is cut short", "rx_dropped"
+    UNKNOWN_ID = 70, "no device has that VNI, or takes it from that end"
+    UNKNOWN_ENDS = 71, "no tunnel has these ends"
+    TOO_SHORT = 31, "the tunnel header, or the packet in it, is cut short"
+    CUT_INSIDE = 72, "the options, or the header of the inner frame, are cut short", "rx_dropped"
     VERSION = 32, "the tunnel header has another version"
     RESERVED_BITS = 33, "a bit is set that must be zero"
-    CHECKSUM = 34, "the tunnel's checksum is wrong", "rx_errors"
-    CHECKSUM_FLAG = 35, "a checksum where none is agreed, or none where one is", "rx_errors"
-    SEQUENCE = 36, "out of sequence: old, or seen before", "rx_errors"
+    NO_ID_FLAG = 73, "the flag that says that there is a VNI is not set"
+    CHECKSUM = 34, "the tunnel's checksum is wrong"
+    CHECKSUM_FLAG = (
+        35,
+        "a checksum where none is agreed, or none where one is",
+        "rx_errors rx_crc_errors",
+    )
+    SEQUENCE = 36, "out of sequence: old, or seen before", "rx_errors rx_fifo_errors"
     CRITICAL_OPTION = 37, "an option is critical, and not known", "rx_errors rx_frame_errors"
-    INNER_PROTOCOL = 38, "what the tunnel does not carry", "rx_dropped rx_errors"
-    INNER_FRAME = 39, "the inner header is incomplete", "rx_errors rx_frame_errors"
+    INNER_PROTOCOL = 38, "what the tunnel does not carry"
+    INNER_TYPE = 74, "an EtherType that the device does not carry", "rx_dropped"
+    INNER_FRAME = 39, "the inner header is incomplete", "rx_errors rx_length_errors"
+    INNER_TAG = 75, "the VLAN tag of the inner frame is incomplete"
     INNER_SOURCE = (
         40,
         "the inner source MAC address is ours, that of nobody, or that of another endpoint",
-        "rx_errors",
     )
+    OWN_SOURCE = 76, "the inner source MAC address is the device's own", "rx_errors"
     SPOOFED = 41, "the inner source does not belong to the outer one", "rx_errors"
     ECN = 42, "congestion was met by a packet that cannot say so", "rx_errors rx_frame_errors"
 
@@ -106,6 +122,10 @@ class Reason(IntEnum):
         61,
         "nothing says where the packet is to go",
         "tx_errors tx_carrier_errors tx_dropped",
+    )
+    NO_SOURCE = (
+        68,
+        "nothing says where the packet comes from: no local, no address of the underlay, no column",
     )
     TOO_BIG = 62, "the packet does not fit and must not be fragmented", "tx_errors"
     INCOMPLETE = 63, "a checksum or check value needs octets that were not captured"

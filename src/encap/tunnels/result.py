@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Result"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Result:
     """What a tunnel made of a batch.
 
@@ -29,6 +29,19 @@ class Result:
     packets: Packets
     reasons: npt.NDArray[np.uint8]
     replies: Packets
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {reason.name}" for reason, count in self.counts.items())
+        given = counts or "nothing"
+        return f"<Result: {len(self)} packets, {len(self.replies)} replies, of {given}>"
+
+    def __len__(self) -> int:
+        """How many packets it sends, or delivers."""
+        return len(self.packets)
+
+    def __bool__(self) -> bool:
+        """True always: a result is there, whatever is in it."""
+        return True
 
     @property
     def rows(self) -> npt.NDArray[np.int64]:

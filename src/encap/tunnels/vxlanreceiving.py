@@ -68,9 +68,9 @@ def check_vxlan(tunnel: VXLANTunnel, going: Receiving) -> None:
     flags, reserved1, reserved2 = (
         columns[f"vxlan.{name}"] for name in ("flags", "reserved1", "reserved2")
     )
-    going.refuse(flags & I_FLAG == 0, Reason.RESERVED_BITS)
+    going.refuse(flags & I_FLAG == 0, Reason.NO_ID_FLAG)
     if not tunnel.external:
-        going.refuse(columns["vxlan.vni"] != np.uint32(number_or(tunnel.id, 0)), Reason.NO_TUNNEL)
+        going.refuse(columns["vxlan.vni"] != np.uint32(number_or(tunnel.id, 0)), Reason.UNKNOWN_ID)
     going.inner = header + HEADER_LEN
     check_ethernet(going)
     allowed, used = I_FLAG, 0
@@ -159,9 +159,9 @@ def check_gpe(tunnel: VXLANTunnel, going: Receiving) -> None:
     reserved0, version, flags, reserved1, following, vni, reserved2 = (
         going.columns[name] for name in GPE_FIELDS
     )
-    going.refuse(flags & GPE_I == 0, Reason.RESERVED_BITS)
+    going.refuse(flags & GPE_I == 0, Reason.NO_ID_FLAG)
     if not tunnel.external:
-        going.refuse(vni != np.uint32(number_or(tunnel.id, 0)), Reason.NO_TUNNEL)
+        going.refuse(vni != np.uint32(number_or(tunnel.id, 0)), Reason.UNKNOWN_ID)
     going.refuse(flags & P_FLAG == 0, Reason.INNER_PROTOCOL)
     going.refuse(version != 0, Reason.VERSION)
     going.refuse(flags & O_FLAG != 0, Reason.RESERVED_BITS)
