@@ -18,7 +18,6 @@ from encap.headers.erspan import ERSPAN, TYPE_III
 from encap.headers.gre import ERSPAN_II, GRE
 from encap.tunnels.departing import Wrapping
 from encap.tunnels.gredevice import (
-    ETHERNET_LEN,
     GRE_FIELDS,
     GRE_WORDS,
     GREDevice,
@@ -26,6 +25,7 @@ from encap.tunnels.gredevice import (
 )
 from encap.tunnels.greheader import ERSPAN as MIRRORED
 from encap.tunnels.innerip import Heads
+from encap.tunnels.inside import ETHERNET_LEN
 from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4, number_or
 from encap.tunnels.options import NumberOption, frozen
 from encap.tunnels.over_ipv6 import IPV6_WORDS, OverIPv6

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from encap._lib import lib
+from encap.tunnels.inside import IPV6_LEN
 from encap.tunnels.reasons import Reason
 from encap.tunnels.receiving import Array, Bools, Int64s, Receiving
 from encap.tunnels.replies import UNKNOWN_OPTION, WRONG_FIELD, Error, errors
@@ -21,7 +22,6 @@ __all__ = ["check_extensions"]
 
 HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION = 0, 43, 44, 60
 EXTENSIONS = (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION)
-IPV6_LEN = 40
 PAD1, PADN, ROUTER_ALERT, JUMBO, HOME_ADDRESS = 0, 1, 5, 0xC2, 0xC9
 MOST_OPTIONS, MOST_PADDING = 8, 7
 

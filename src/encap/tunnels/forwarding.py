@@ -43,8 +43,6 @@ Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 Int64s = npt.NDArray[np.int64]
 Uint64s = npt.NDArray[np.uint64]
-ALL_ZERO = 0
-"""The address whose entry is for all frames that no other entry is for."""
 GROUP = 1 << 40
 """The bit of a MAC address, as a number, that says that it is a group's."""
 
@@ -155,11 +153,6 @@ class Destinations:
     def find(self, macs: Uint64s) -> Int64s:
         """int64[n]: which entry an address has, or -1."""
         return _find(self.macs, macs)
-
-    def first(self, entries: Int64s) -> Array:
-        """The first destination of some entries, as columns have addresses."""
-        found: Array = self.dst[self.end[entries] - 1]
-        return found
 
 
 def _or(value: int | str | None, otherwise: int) -> int:

@@ -202,7 +202,9 @@ class FOUDevice(Tunnel):
         if len(rows) and self.family == "ipv4":
             told = rows[~others[rows]]
             # The length in the quoted header is what is left behind the headers in UDP.
-            pulled = going.upper[told] - going.header_end()[told]
+            ip = going.ip[told]
+            header = (going.numbers(told, ip, 1) & 15).astype(np.int64) * 4
+            pulled = going.upper[told] - ip - header
             for error, where in ((PORT, going.protocol[told] == GRE),
                                  (PROTOCOL, going.protocol[told] != GRE)):  # fmt: skip
                 if where.any():

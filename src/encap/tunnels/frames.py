@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from encap.tunnels.forwarding import mac_numbers
+from encap.tunnels.inside import ETHERNET, ETHERNET_LEN
 from encap.tunnels.reasons import Reason
 
 if TYPE_CHECKING:
@@ -19,12 +20,11 @@ if TYPE_CHECKING:
     from encap.tunnels.receiving import Array, Bools, Int64s, Receiving
 
 __all__ = [
-    "ETHERNET", "ETHERNET_LEN", "TAGS", "TAG_LEN", "WHOLE", "check_ethernet", "check_frames",
+    "TAGS", "TAG_LEN", "WHOLE", "check_ethernet", "check_frames",
     "check_inner", "check_own", "check_packet", "refuse_rows",
 ]  # fmt: skip
 
-ETHERNET, RAW = 1, 101
-ETHERNET_LEN = 14
+RAW = 101
 WHOLE = {0x0800: 20, 0x86DD: 40}
 """EtherTypes, and octets that must stand behind them: an IP header."""
 TAGS = (0x8100, 0x88A8)

@@ -19,7 +19,7 @@ from encap.tunnels.frames import check_frames
 from encap.tunnels.greheader import ERSPAN, IPV4, IPV6, TEB, GREHeaders, has, read
 from encap.tunnels.greheader import C as C_BIT
 from encap.tunnels.greheader import S as S_BIT
-from encap.tunnels.inside import MPLS, Octets
+from encap.tunnels.inside import ETHERNET_LEN, IPV4_LEN, IPV6_LEN, MPLS, Octets
 from encap.tunnels.iptunnel import short
 from encap.tunnels.metadata import metadata
 from encap.tunnels.neighbours import NeighboursOption, endpoints, neighbours_of
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GRE_FIELDS", "GRE_WORDS", "GREDevice", "other_template"]
 
-ETHERNET_LEN, IPV4_LEN, IPV6_LEN = 14, 20, 40
 LABELS = 0x8847
 """The EtherType of MPLS."""
 MOST_TEMPLATES = 255

@@ -13,7 +13,9 @@ from encap._lib import lib, pointer
 if TYPE_CHECKING:
     from encap.packets import Packets
 
-__all__ = ["MPLS", "Inside", "Octets"]
+__all__ = [
+    "ETHERNET", "ETHERNET_LEN", "IPV4_LEN", "IPV6_LEAST", "IPV6_LEN", "MPLS", "Inside", "Octets",
+]  # fmt: skip
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -21,6 +23,8 @@ ETHERNET, ETHERNET_LEN, MPLS = 1, 14, 219
 """Link types, of which the last begins with MPLS labels, and the length of an Ethernet header."""
 IPV4, IPV6 = 0x0800, 0x86DD
 IPV4_LEN, IPV6_LEN = 20, 40
+IPV6_LEAST = 1280
+"""Octets that every link of IPv6 takes: RFC 8200 section 5."""
 DF = 0x40
 
 

@@ -17,7 +17,7 @@ from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP, carry, check_carried, 
 from encap.tunnels.departing import Wrapping
 from encap.tunnels.halves import Halves
 from encap.tunnels.innerip import DESTINATION, SOURCE, Heads
-from encap.tunnels.inside import Inside
+from encap.tunnels.inside import IPV6_LEAST, Inside
 from encap.tunnels.iptunnel import check_ends, outer_options
 from encap.tunnels.options import frozen
 from encap.tunnels.over_ipv6 import IPV6_WORDS, OverIPv6
@@ -40,8 +40,6 @@ MODES = {
     "any": (IPIP, IPV6, MPLS_IN_IP), "any/ipv6": (IPIP, IPV6, MPLS_IN_IP),
 }  # fmt: skip
 """What each mode carries, both ways."""
-IPV6_LEAST = 1280
-"""Octets that every link of IPv6 takes: RFC 8200 section 5."""
 
 
 @frozen

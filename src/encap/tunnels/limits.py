@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from encap.tunnels.inside import IPV6_LEN
 from encap.tunnels.sums import numbers_at
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ Bools = npt.NDArray[np.bool_]
 HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION = 0, 43, 44, 51, 60
 EXTENSIONS = (HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION)
 LIMIT, LIMIT_LEN = 4, 3
-IPV6_LEN = 40
 NO_LIMIT = 256
 """In place of a limit, where no option is written."""
 STEPS = 256

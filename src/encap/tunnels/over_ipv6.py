@@ -18,7 +18,7 @@ from encap.tunnels.carried import IPV6, protocols
 from encap.tunnels.departing import Wrapping
 from encap.tunnels.fou import FOU_WORDS, FOUDevice
 from encap.tunnels.innerip import SOURCE, Heads
-from encap.tunnels.inside import IPV6_LEN, Inside
+from encap.tunnels.inside import ETHERNET_LEN, IPV6_LEAST, IPV6_LEN, Inside
 from encap.tunnels.iptunnel import ADDRESSES, TOS, TTL, ip_header, number_or, outer_options
 from encap.tunnels.limits import NO_LIMIT, Limits
 from encap.tunnels.options import NumberOption, frozen
@@ -39,9 +39,7 @@ IPV6_WORDS: Words = {
     "encaplimit": word_or_number("encaplimit", none="none"),
 }  # fmt: skip
 LABELS = 0xFFFFF
-ETHERNET_LEN, ETHERTYPE = 14, 0x86DD
-IPV6_LEAST = 1280
-"""Octets that every link of IPv6 takes: RFC 8200 section 5."""
+ETHERTYPE = 0x86DD
 
 
 @frozen

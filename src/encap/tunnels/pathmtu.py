@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bridge_answerable", "bridge_answers"]
 
-ETHERNET_LEN = 14
 LEAST = {4: 576, 6: 1280}
 """A tunnel that leaves less room is none that a sender could adapt to."""
 DONT_FRAGMENT, DF = 0x4000, 2

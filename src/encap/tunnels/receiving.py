@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from encap._lib import lib
 from encap.layers import Layers, parse
-from encap.registry import DEFAULT
 from encap.tunnels.reasons import Reason
 from encap.tunnels.received import Family, Receiver, receive
 from encap.tunnels.sums import numbers_at, octet_sums
-from encap.walk import OTHER, Kind, Status, path_name, port_rules
+from encap.walk import Kind, Status, port_rules
 
 if TYPE_CHECKING:
     from encap.packets import Packets
@@ -26,41 +24,8 @@ Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 Int64s = npt.NDArray[np.int64]
 
-LINKS = {"eth", "sll", "sll2", "null", "vlan"}
-EXTENSIONS = {"hopopt", "routing", "fragment", "dstopts", "ah"}
-
-
 IN_UDP = 0x80
 """A bit of `flags` beside those of the core: the tunnel came in UDP."""
-
-
-class Way(NamedTuple):
-    """Where in a path the outer IP header is, and what it carries: slots, and its number.
-
-    The number is that of "no next header" where the walk found none.
-    """
-
-    ip: int
-    upper: int
-    protocol: int
-
-
-NO_NEXT = 59
-_NONE = Way(-1, -1, NO_NEXT)
-
-
-@lru_cache(maxsize=4096)
-def _way(path: str, family: Family) -> Way:
-    """The way of a path; `_NONE` where it does not begin with that family of IP."""
-    words = path.split("/")
-    ip = next((slot for slot, word in enumerate(words) if word not in LINKS), len(words))
-    if words[ip : ip + 1] != [family]:
-        return _NONE
-    upper = ip + 1
-    while upper < len(words) and words[upper] in EXTENSIONS:
-        upper += 1
-    number = DEFAULT.number("protocol", words[upper]) if upper < len(words) else None
-    return Way(ip, upper, NO_NEXT if number is None else number)
 
 
 class _Columns(dict[str, Array]):
@@ -98,7 +63,7 @@ class Receiving:
     """
 
     __slots__ = (
-        "_layers", "_ways", "carried", "columns", "end", "family", "flags", "header", "inner", "ip",
+        "_layers", "carried", "columns", "end", "family", "flags", "header", "inner", "ip",
         "linktypes", "packets", "ports", "protocol", "reasons", "replies", "said", "tos", "upper",
     )  # fmt: skip
 
@@ -121,7 +86,6 @@ class Receiving:
         self.replies: list[Packets] = []
         self.linktypes: Array = np.broadcast_to(np.uint16(101), (len(packets),))
         self._layers: Layers | None = None
-        self._ways: Array | None = None
 
     def __len__(self) -> int:
         return len(self.reasons)
@@ -132,36 +96,6 @@ class Receiving:
         if self._layers is None:
             self._layers = parse(self.packets, ports=self.ports)
         return self._layers
-
-    @property
-    def ways(self) -> Array:
-        """int16[3, n]: the `Way` of every packet, from `layers`."""
-        if self._ways is None:
-            self._ways = self._find_ways()
-        return self._ways
-
-    def _find_ways(self) -> Array:
-        ids, paths = self.layers.path_ids, self.layers.paths
-        table = np.array([_way(path, self.family) for path in paths] or [_NONE], np.int16).T
-        if len(paths) == 1 and len(ids) and ids.max() == 0:
-            return np.broadcast_to(table, (3, len(ids)))
-        found: Array = table[:, np.minimum(ids, max(len(paths) - 1, 0))]
-        for row in np.flatnonzero(ids == OTHER):
-            found[:, row] = _way(path_name(self.layers.kinds[row]), self.family)
-        return found
-
-    def header_end(self) -> Int64s:
-        """Where the outer IP header ends, extension headers not counted."""
-        return self.offset(self.ways[0] + 1)
-
-    def offset(self, slots: Array) -> Int64s:
-        """Where headers begin; behind the last one that means where the payload does."""
-        records, slot = self.layers._records, slots[0] if len(slots) else 0
-        if (slots == slot).all():
-            found = records["offset"][:, min(max(slot, 0), 15)]
-        else:
-            found = records["offset"][np.arange(len(self)), np.clip(slots, 0, 15)]
-        return np.where(slots < records["count"], found, records["payload"]).astype(np.int64)
 
     def refuse(self, where: Bools, reason: Reason) -> None:
         """Packets that are still going go no further."""
@@ -186,21 +120,17 @@ class Receiving:
         self.said = np.minimum(self.said, said)
         self.end = np.minimum(self.end, self.said)
 
-    def stopped_at(self, slots: Array) -> Bools:
-        """bool[n]: where a header could not be read whole."""
-        layers = self.layers
-        stopped = (layers.status != Status.OK) & (layers.status != Status.FRAGMENT)
-        found: Bools = stopped & (layers.status_layer == slots)
-        return found
-
     def enter_udp(self, where: Bools) -> None:
         """Packets in which the tunnel stands in UDP: what is broken there is told from a walk."""
-        slots = self.ways[1] + 1
-        rows = np.arange(len(self))
-        kinds = self.layers.kinds[rows, np.clip(slots, 0, 15)]
+        layers = self.layers
+        udp = layers.slot("udp").astype(np.int64)
+        slots = udp + 1
+        kinds = layers.kinds[np.arange(len(self)), np.clip(slots, 0, 15)]
         slots = slots + (kinds == Kind["gue"].value)
+        stopped = (layers.status != Status.OK) & (layers.status != Status.FRAGMENT)
+        stopped &= (udp >= 0) & (layers.status_layer == slots)
         whole = self.flags & np.uint8(0xFF ^ lib.ENCAP_BROKEN_ABOVE)
-        broken = np.where(self.stopped_at(slots), np.uint8(lib.ENCAP_BROKEN_ABOVE), np.uint8(0))
+        broken = np.where(stopped, np.uint8(lib.ENCAP_BROKEN_ABOVE), np.uint8(0))
         self.flags = np.where(where, whole | broken | np.uint8(IN_UDP), self.flags)
 
     def broken_above(self) -> Bools:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from encap.errors import TunnelError
 from encap.tunnels.carried import IPIP, IPV6, MPLS_IN_IP, carry, check_carried, protocols
 from encap.tunnels.embedded import Domain
-from encap.tunnels.inside import Octets
+from encap.tunnels.inside import IPV4_LEN, IPV6_LEAST, Octets
 from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4, ip_header
 from encap.tunnels.nbma import aim, check_sources
 from encap.tunnels.options import AddressesOption, NetworkOption, NetworksOption, frozen
@@ -39,10 +39,8 @@ MODES = {
     "any": (IPIP, IPV6, MPLS_IN_IP), "any/ipv4": (IPIP, IPV6, MPLS_IN_IP),
 }  # fmt: skip
 """What each mode takes in. A device sends all of it in any mode."""
-IPV4_LEN, DF = 20, 2
+DF = 2
 EVERY = (IPIP, IPV6, MPLS_IN_IP)
-IPV6_LEAST = 1280
-"""Octets that every link of IPv6 takes: RFC 8200 section 5."""
 SIXRD: Words = {
     "6rd-prefix": text("sixrd_prefix"), "6rd-relay_prefix": text("sixrd_relay_prefix"),
     "6rd-reset": flag("sixrd_prefix", "2002::/16"),

@@ -18,6 +18,7 @@ from encap.tunnels.arriving import Delivery, deliver, inner_packets
 from encap.tunnels.carried import ETHERNET_LINKS, IP_LINKS, of_links
 from encap.tunnels.departing import Wrapping, send
 from encap.tunnels.extensions import check_extensions
+from encap.tunnels.inside import ETHERNET_LEN
 from encap.tunnels.options import AddressesOption, AddressOption, MACOption, NumberOption, frozen
 from encap.tunnels.profiles import Profile, profile
 from encap.tunnels.receiving import Bools, Family, Int64s, Receiver, Receiving
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from encap.tunnels.words import Words
 
 __all__ = ["Link", "Tunnel", "batch"]
-
-ETHERNET_LEN = 14
 
 Link: TypeAlias = Header | Packet | Sequence[Header] | None
 

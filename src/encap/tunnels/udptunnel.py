@@ -13,8 +13,8 @@ from encap.headers.ipv4 import IPv4
 from encap.headers.ipv6 import IPv6
 from encap.headers.udp import UDP
 from encap.tunnels.departing import Wrapping
-from encap.tunnels.frames import ETHERNET, ETHERNET_LEN, TAG_LEN, TAGS, WHOLE
-from encap.tunnels.inside import Inside, Octets
+from encap.tunnels.frames import TAG_LEN, TAGS, WHOLE
+from encap.tunnels.inside import ETHERNET, ETHERNET_LEN, Inside, Octets
 from encap.tunnels.iptunnel import TOS, TTL, number_or, outer_options
 from encap.tunnels.metadata import metadata
 from encap.tunnels.options import NumberOption, frozen

@@ -19,7 +19,7 @@ from encap.packets import Packets
 from encap.tunnels.carried import IPIP, IPV6, protocols
 from encap.tunnels.esp.policy import Addresses
 from encap.tunnels.esp.sealing import seal
-from encap.tunnels.inside import Inside
+from encap.tunnels.inside import IPV6_LEAST, Inside
 from encap.tunnels.iptunnel import number_or
 from encap.tunnels.reasons import Reason
 from encap.tunnels.replies import too_big
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["send"]
 
-LEAST_IPV6_MTU = 1280
 DRAWN = ("ipv4.id", "esp.iv", "fragment.id")
 
 Array = npt.NDArray[Any]
@@ -130,12 +129,12 @@ def _refuse_too_big(
     if not len(rows):
         return []
     inside = Inside.of(packets, rows)
-    fits = inside.ipv6 & (packets.wire_lengths[rows] <= LEAST_IPV6_MTU)
+    fits = inside.ipv6 & (packets.wire_lengths[rows] <= IPV6_LEAST)
     refused = inside.must_stay_whole & ~fits
     reasons[rows[refused]] = Reason.TOO_BIG
     return [
         too_big(tunnel, packets, inside.chosen(refused & where), room)
-        for where, room in ((inside.ipv4, mtu), (inside.ipv6, max(mtu, LEAST_IPV6_MTU)))
+        for where, room in ((inside.ipv4, mtu), (inside.ipv6, max(mtu, IPV6_LEAST)))
     ]
 
 

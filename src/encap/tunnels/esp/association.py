@@ -11,6 +11,7 @@ from typing import Any
 from encap.errors import TunnelError
 from encap.tunnels.esp import algorithms
 from encap.tunnels.esp.options import EncapOption, EndOption, WordsOption, number
+from encap.tunnels.inside import IPV6_LEAST
 from encap.tunnels.options import frozen
 
 __all__ = ["SecurityAssociation"]
@@ -18,7 +19,6 @@ __all__ = ["SecurityAssociation"]
 MOST_WINDOW = 4096
 """Packets: what the kernel allows, XFRMA_REPLAY_ESN_MAX."""
 ESP_LEN, UDP_LEN, TRAILER_LEN = 8, 8, 2
-LEAST_IPV6_MTU = 1280
 
 
 @frozen
@@ -136,7 +136,7 @@ class SecurityAssociation:
         """
         room = link_mtu - self.header_len - self.icv_len
         longest = room // self.align * self.align - TRAILER_LEN
-        return max(longest, LEAST_IPV6_MTU) if self.src.version == 6 else longest
+        return max(longest, IPV6_LEAST) if self.src.version == 6 else longest
 
 
 def _algorithm(option: str, value: Any, count: int) -> Any:
