@@ -180,17 +180,11 @@ class _Frames:
     def __init__(self, packets: Packets, *, sixth: bool) -> None:
         self.packets, self.sixth = packets, sixth
         self.heads = Heads(packets, 24)
-        self.kind = self._word(12)
-
-    def _word(self, at: int) -> Array:
-        """uint64[n]: 16 bits at a place; 0 where they are not there."""
-        shift = np.uint64(48 - at % 8 * 8)
-        word: Array = self.heads.numbers(at) >> shift & np.uint64(0xFFFF)
-        return word
+        self.kind = self.heads.shorts(12)
 
     def said(self, cut: Array, version: int) -> dict[str, Array]:
         """Fields of the header, as columns. cut: bool[n], frames that were."""
-        behind = self._word(14).astype(np.uint16)
+        behind = self.heads.shorts(14).astype(np.uint16)
         tos = behind >> 4 & 0xFF if self.sixth else behind & 0xFF
         tagged = self.kind == VLAN
         columns: dict[str, Array] = {
@@ -216,8 +210,8 @@ class _Frames:
         Source: Linux, ip6erspan_tunnel_xmit.
         """
         lengths = self.packets.wire_lengths.astype(np.int64) - ETHERNET_LEN
-        fragment = (self.kind == IPV6) & (self._word(20) >> np.uint64(8) == 44)
+        fragment = (self.kind == IPV6) & (self.heads.shorts(20) >> np.uint64(8) == 44)
         headers = 40 + 8 * fragment.astype(np.int64)
-        short: Array = (self.kind == IPV4) & (self._word(16).astype(np.int64) > lengths)
-        short |= (self.kind == IPV6) & (self._word(18).astype(np.int64) > lengths - headers)
+        short: Array = (self.kind == IPV4) & (self.heads.shorts(16).astype(np.int64) > lengths)
+        short |= (self.kind == IPV6) & (self.heads.shorts(18).astype(np.int64) > lengths - headers)
         return short

@@ -14,6 +14,7 @@ from encap.errors import TunnelError
 from encap.tunnels.gredevice import GRE_FIELDS, GRE_WORDS, GREDevice
 from encap.tunnels.greheader import IPV4
 from encap.tunnels.innerip import Heads
+from encap.tunnels.inside import ETHERNET_LEN, IPV4_LEN
 from encap.tunnels.iptunnel import IPV4_WORDS, OverIPv4
 from encap.tunnels.limits import NO_LIMIT
 from encap.tunnels.options import frozen
@@ -68,13 +69,12 @@ class _GREOverIPv4(OverIPv4, GREDevice):
     def _df_inside(self, packets: Packets) -> npt.NDArray[np.uint8]:
         """uint8[n]: `DF` where an inner IPv4 packet has it, 0 elsewhere."""
         heads = Heads(packets, 24)
-        if self.FRAMES:  # the EtherType, and the flags behind it
-            fourth = heads.numbers(8) >> np.uint64(16) & np.uint64(0xFFFF) == IPV4
-            flags, least = heads.numbers(16) >> np.uint64(24), 34
+        if self.FRAMES:
+            fourth, begin = heads.shorts(ETHERNET_LEN - 2) == IPV4, ETHERNET_LEN
         else:
-            fourth = heads.numbers(0) >> np.uint64(60) == 4
-            flags, least = heads.numbers(0) >> np.uint64(8), 20
-        kept = fourth & (flags & np.uint64(0x40) != 0) & (packets.lengths >= least)
+            fourth, begin = heads.numbers(0) >> np.uint64(60) == 4, 0
+        flagged = heads.shorts(begin + 6) & np.uint64(0x4000) != 0
+        kept = fourth & flagged & (packets.lengths >= begin + IPV4_LEN)
         return np.where(kept, np.uint8(DF), np.uint8(0))
 
 

@@ -45,6 +45,10 @@ class Heads:
         """uint64[n]: the 8 octets at a multiple of 8."""
         return self.words[:, at // 8].astype(np.uint64)
 
+    def shorts(self, at: int) -> npt.NDArray[np.uint64]:
+        """uint64[n]: the 2 octets at an even place, as numbers."""
+        return self.numbers(at) >> np.uint64(48 - at % 8 * 8) & np.uint64(0xFFFF)
+
     def addresses(self, at: int) -> Halves:
         """The IPv6 addresses at `SOURCE` or `DESTINATION`, of packets that begin with that."""
         return Halves(self.numbers(at), self.numbers(at + 8))

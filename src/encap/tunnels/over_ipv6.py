@@ -111,8 +111,7 @@ class OverIPv6(FOUDevice):
         inner = _behind_ethernet(packets) if self.FRAMES else packets
         heads = heads or Heads(inner, SOURCE + 16)
         if self.FRAMES:
-            # The EtherType is in the second eight octets.
-            kind = Heads(packets, 16).numbers(8) >> np.uint64(16) & np.uint64(0xFFFF)
+            kind = Heads(packets, 16).shorts(ETHERNET_LEN - 2)
             sixth = (kind == ETHERTYPE) & (inner.lengths >= IPV6_LEN)
         else:
             sixth = protocols(packets, heads) == IPV6
