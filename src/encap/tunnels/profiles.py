@@ -29,6 +29,13 @@ DIFFERENCES = {
     difference.name: difference
     for difference in (
         Difference(
+            "outer_fragments",
+            "a fragment is a duplicate where it lies within octets that came in order",
+            "a fragment is a duplicate where it is the same again; what comes later of a datagram"
+            " that an overlap has dropped is dropped too",
+            "Linux, inet_frag_queue_insert; RFC 5722 section 4",
+        ),
+        Difference(
             "ecn_encap",
             "an inner CE becomes an outer ECT(0)",
             "the outer ECN bits are those of the inner packet, CE included",

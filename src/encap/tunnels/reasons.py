@@ -14,6 +14,9 @@ class Reason(IntEnum):
     sentence: what it means.  counters: what Linux counts it as, as `nstat` and `ip -s link` name
     it, for IPv4 and IPv6; none where the kernel drops in silence. Some of them move: which ones
     depends on the IP version and on what else the host has been told.
+
+    HELD says what is known of a fragment when it comes. Where another one drops its datagram later,
+    in the same batch too, FRAGMENTS is told of that one alone.
     """
 
     sentence: str

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from encap.fragments import Reassembler
 from encap.tunnels.forwarding import Learned
+from encap.tunnels.profiles import Profile
 
 __all__ = ["State"]
 
@@ -45,6 +47,11 @@ class State:
         except BaseException:
             self.next_id, self.next_fragment, self.sent = before
             raise
+
+    @classmethod
+    def of(cls, profile: Profile) -> Self:
+        """That of a device made just now. Overlaps of fragments are what its profile has."""
+        return cls(fragments=Reassembler(overlap=profile))
 
     def take_ids(self, count: int) -> npt.NDArray[np.uint16]:
         """uint16[count]: the next IPv4 ids, one after the other."""

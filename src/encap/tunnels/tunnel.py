@@ -63,8 +63,7 @@ class Tunnel:
     mtu: NumberOption = NumberOption(68, 65535)
     underlay: Underlay = Underlay()
     profile: Profile = "linux"
-    _state: list[State] = field(default_factory=lambda: [State()], init=False, repr=False,
-                                compare=False)  # fmt: skip
+    _state: list[State] = field(default_factory=list, init=False, repr=False, compare=False)
     _lock: RLock = field(default_factory=RLock, init=False, repr=False, compare=False)
 
     KINDS: ClassVar[tuple[str, ...]] = ()
@@ -88,6 +87,7 @@ class Tunnel:
         wanted = {"ipv4": {4}, "ipv6": {6}}.get(self.FAMILY or "", {4, 6})
         if not given <= wanted:
             raise TunnelError(f"{type(self).__name__} runs over {self.FAMILY} alone")
+        self.reset()
 
     @property
     def family(self) -> Family:
@@ -138,7 +138,11 @@ class Tunnel:
     def reset(self) -> None:
         """Forgets it, as a device that was made just now."""
         with self._lock:
-            self._state[0] = State()
+            self._state[:] = [self._new_state()]
+
+    def _new_state(self) -> State:
+        """What a device remembers that was made just now."""
+        return State.of(self.profile)
 
     @classmethod
     def _of_device(cls, device: Device, host: Host, arguments: dict[str, Any]) -> dict[str, Any]:

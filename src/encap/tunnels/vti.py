@@ -9,7 +9,6 @@ Source: RFC 4301, RFC 4303; Linux, net/ipv4/ip_vti.c, net/ipv6/ip6_vti.c, net/xf
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from encap.tunnels.host import Device, Host
     from encap.tunnels.receiving import Receiving
     from encap.tunnels.result import Result
-    from encap.tunnels.state import State
 
 __all__ = ["VTITunnel"]
 
@@ -62,8 +60,6 @@ class VTITunnel(Tunnel):
     if_id: NumberOption = NumberOption(0, 0xFFFFFFFF, default=0)
     associations: tuple[SecurityAssociation, ...] = ()
     policies: tuple[Policy, ...] | None = None
-    _state: list[State] = field(default_factory=lambda: [VTIState()], init=False, repr=False,
-                                compare=False)  # fmt: skip
 
     KINDS: ClassVar = ("vti", "vti6", "xfrm")
     WORDS: ClassVar[Words] = {
@@ -161,9 +157,8 @@ class VTITunnel(Tunnel):
         assert isinstance(state, VTIState)  # noqa: S101  nothing else is put there
         return state
 
-    def reset(self) -> None:
-        with self._lock:
-            self._state[0] = VTIState()
+    def _new_state(self) -> VTIState:
+        return VTIState.of(self.profile)
 
     # --- packets
 
