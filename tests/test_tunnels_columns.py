@@ -51,9 +51,14 @@ def test_initialization_vectors_are_one_array() -> None:
     sa = SecurityAssociation(src="192.0.2.1", dst="192.0.2.2", spi=0x1000,
                              aead=("rfc4106(gcm(aes))", bytes(range(20)), 128))  # fmt: skip
     tunnel = VTITunnel(**V4, associations=(sa,))
+    tunnel.encap(BATCH)
+    before = tunnel.state.next_id
     for wrong in ((np.zeros(8, np.uint8), np.zeros(4, np.uint8)), (), [[1], []], [b"a"], 5):
         with pytest.raises(FieldError):
             tunnel.encap(BATCH, columns={"esp.iv": wrong})
+    with pytest.raises(FieldError):
+        tunnel.encap(BATCH, columns={"esp.iv": np.zeros((len(BATCH), 7), np.uint8)})
+    assert tunnel.state.next_id == before
 
 
 @pytest.mark.parametrize(

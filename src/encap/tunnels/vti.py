@@ -184,7 +184,7 @@ class VTITunnel(Tunnel):
 
         headers = (link,) if link is None or not isinstance(link, Iterable) else tuple(link)
         link = tuple(one for one in headers if one is not None)
-        with self._lock:
+        with self._lock, self.state.kept():
             return send(self, batch("encap", packets), link, columns or {}, threads, out)
 
     def decap(self, packets: Packets) -> Result:
