@@ -8,7 +8,9 @@ static encap_receiver make_receiver(input *in)
                            .udp = choice >> 1 & 1,
                            .has_mac = choice >> 2 & 1,
                            .any_address = choice >> 3 & 1,
-                           .address_count = choice >> 4 & 3};
+                           .address_count = choice >> 4 & 3,
+                           .peek_at = {choice >> 6 ? 22 : UINT32_MAX, 8},
+                           .peek_width = {choice >> 5 & 7, choice >> 7 ? 8 : 0}};
     uint8_t *addresses = keep(16 * host.address_count);
     for (uint64_t i = 0; i < 16 * host.address_count; i++)
         addresses[i] = (uint8_t)take(in, 1);
@@ -20,8 +22,9 @@ static encap_receiver make_receiver(input *in)
 
 static encap_received make_received(uint64_t rows)
 {
-    return (encap_received){keep(8 * rows), keep(8 * rows), keep(8 * rows), keep(8 * rows),
-                            keep(rows),     keep(rows),     keep(rows),     keep(rows)};
+    return (encap_received){keep(8 * rows), keep(8 * rows), keep(8 * rows),
+                            keep(8 * rows), keep(rows),     keep(rows),
+                            keep(rows),     keep(rows),     {keep(8 * rows), keep(8 * rows)}};
 }
 
 static void check_received(const encap_batch *batch, uint64_t row, const encap_received *found)
@@ -36,17 +39,20 @@ static void check_received(const encap_batch *batch, uint64_t row, const encap_r
 }
 
 static int is_same_row(const encap_received *one, uint64_t row, const encap_received *other,
-                       uint64_t its)
+                       uint64_t its, int peeked)
 {
     return one->ip[row] == other->ip[its] && one->upper[row] == other->upper[its] &&
            one->end[row] == other->end[its] && one->said[row] == other->said[its] &&
            one->protocol[row] == other->protocol[its] && one->tos[row] == other->tos[its] &&
-           one->reasons[row] == other->reasons[its] && one->flags[row] == other->flags[its];
+           one->reasons[row] == other->reasons[its] && one->flags[row] == other->flags[its] &&
+           (peeked < 1 || one->peeked[0][row] == other->peeked[0][its]) &&
+           (peeked < 2 || one->peeked[1][row] == other->peeked[1][its]);
 }
 
 static void fuzz_receive(input *in)
 {
     const encap_receiver host = make_receiver(in);
+    const int peeked = !host.peek_width[0] ? 0 : host.peek_width[1] ? 2 : 1;
     encap_column *column = keep(sizeof *column);
     *column = make_column(in);
     const encap_batch batch = make_batch(in);
@@ -65,7 +71,7 @@ static void fuzz_receive(input *in)
         }
         for (uint64_t row = 0; row < batch.count; row++) {
             check_received(&batch, row, &found);
-            HOLDS(is_same_row(&first, row, &found, row));
+            HOLDS(is_same_row(&first, row, &found, row, peeked));
         }
     }
     for (uint64_t row = 0; row < batch.count; row++) {
@@ -73,6 +79,6 @@ static void fuzz_receive(input *in)
         const encap_received found = make_received(1);
         encap_paths paths = make_paths(1);
         encap_receive(&alone, &rules, 0, 1, &paths, NULL, NULL, 0, NULL, &host, &found);
-        HOLDS(is_same_row(&first, row, &found, 0));
+        HOLDS(is_same_row(&first, row, &found, 0, peeked));
     }
 }

@@ -214,12 +214,16 @@ enum encap_refusal {
 #define ENCAP_UDP_CHECKSUM 8 /* it is wrong */
 #define ENCAP_EXTENDED 16    /* IPv6 has extension headers, more than an encapsulation limit */
 
+#define ENCAP_PEEKS 2
+
 /* The host that receives. */
 typedef struct encap_receiver {
     const uint8_t *addresses; /* of the host, 4 or 16 octets each */
     uint64_t address_count;
     uint32_t family;            /* ENCAP_IPV4 or ENCAP_IPV6 */
     uint32_t udp;               /* 1: UDP is looked at, and its length ends packets */
+    uint32_t peek_at[ENCAP_PEEKS];    /* octets from what IP carries to numbers that are wanted */
+    uint32_t peek_width[ENCAP_PEEKS]; /* octets of each, 8 at the most; 0: there are no more */
     uint8_t mac[6];
     uint8_t has_mac; /* 0: frames for everybody are taken */
     uint8_t any_address; /* 1: packets for every address are ours */
@@ -236,6 +240,7 @@ typedef struct encap_received {
     uint8_t *tos;
     uint8_t *reasons;           /* receiver->reasons[enum encap_refusal] */
     uint8_t *flags;             /* ENCAP_BROKEN_ABOVE and so on */
+    uint64_t *peeked[ENCAP_PEEKS]; /* those numbers; 0 where one is not all there */
 } encap_received;
 
 /* encap_columns, and in the same pass what the host makes of rows [begin, end). */

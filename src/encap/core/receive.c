@@ -192,6 +192,22 @@ INLINE uint8_t look_at_udp(arrived *now, uint32_t family, pass_kernel *pass)
     return is_udp_sum_right(now, family, pass) ? 0 : ENCAP_UDP_CHECKSUM;
 }
 
+/* A number that is wanted, too, of a packet that has an outer IP header. */
+INLINE uint64_t peek(const arrived *now, uint64_t at, uint64_t width)
+{
+    const uint8_t *found = span(now->frame, now->size, now->upper + at, width);
+    if (!found)
+        return 0;
+    if (LIKELY(width == 8))
+        return load_be64(found);
+    if (width == 6)
+        return (uint64_t)load_be16(found) << 32 | load_be32(found + 2);
+    uint64_t value = 0;
+    for (uint64_t i = 0; i < width; i++)
+        value = value << 8 | found[i];
+    return value;
+}
+
 /* One row into out->...[row]. */
 INLINE void receive_row(arrived *now, const encap_receiver *host, const encap_received *out,
                         uint64_t row, pass_kernel *pass)
@@ -209,6 +225,11 @@ INLINE void receive_row(arrived *now, const encap_receiver *host, const encap_re
             flags |= ENCAP_EXTENDED;
         if (host->udp && refused == ENCAP_NOT_REFUSED && now->protocol == PROTOCOL_UDP)
             flags |= look_at_udp(now, host->family, pass);
+    }
+    for (uint32_t i = 0; i < ENCAP_PEEKS && host->peek_width[i]; i++) {
+        const uint32_t width = host->peek_width[i] < 8 ? host->peek_width[i] : 8;
+        out->peeked[i][row] =
+            refused == ENCAP_REFUSED_NO_IP ? 0 : peek(now, host->peek_at[i], width);
     }
     out->ip[row] = now->ip;
     out->upper[row] = now->upper;

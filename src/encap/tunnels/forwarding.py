@@ -164,7 +164,7 @@ def _find(known: Uint64s, macs: Uint64s) -> Int64s:
     if not len(known) or not len(macs):
         return np.full(len(macs), -1, np.int64)
     found = np.empty(len(macs), np.int64)
-    bits = (2 * len(known)).bit_length()
+    bits = (3 * len(known)).bit_length()
     table = np.empty(1 << bits, np.uint32)
     if lib.encap_find_keys(
         pointer(known, "uint64_t"), len(known), pointer(table, "uint32_t", writable=True), bits,

@@ -40,7 +40,7 @@ _REASONS = {
     lib.ENCAP_REFUSED_FRAGMENT: Reason.HELD,
 }
 _ALIGNED = 64  # octets: an array starts on a cache line
-_DTYPES = (np.int64,) * 4 + (np.uint8,) * 4
+_DTYPES = (*(np.int64,) * 4, *(np.uint8,) * 4)
 
 
 class Receiver(NamedTuple):
@@ -49,12 +49,15 @@ class Receiver(NamedTuple):
     mac: frames for other unicast addresses are not its own; None takes all.
     addresses: IP packets for others are not its own; where there are none, all are.
     udp: UDP headers are checked, and end packets.
+    peeks: numbers that are wanted, too, two at the most: how many octets behind the beginning of
+        what IP carries each stands, and how many it has, 8 at the most.
     """
 
     family: Family
     mac: MAC | None
     addresses: tuple[IPAddress, ...]
     udp: bool
+    peeks: tuple[tuple[int, int], ...] = ()
 
 
 class Received(NamedTuple):
@@ -65,6 +68,7 @@ class Received(NamedTuple):
     protocol, tos: uint8[n], of the outer IP header; the protocol behind extension headers.
     reasons: uint8[n], the first check of the host that each packet does not pass; 0 where none.
     flags: uint8[n], `ENCAP_BROKEN_ABOVE` and the like.
+    peeked: uint64[n] each, the numbers that were wanted; 0 where one is not all there.
     """
 
     ip: npt.NDArray[np.int64]
@@ -75,6 +79,7 @@ class Received(NamedTuple):
     tos: npt.NDArray[np.uint8]
     reasons: npt.NDArray[np.uint8]
     flags: npt.NDArray[np.uint8]
+    peeked: tuple[npt.NDArray[np.uint64], ...]
 
 
 @lru_cache(maxsize=64)
@@ -86,6 +91,8 @@ def _native(host: Receiver) -> tuple[Any, Any]:
     made = ffi.new("encap_receiver *")
     made.addresses, made.address_count = addresses, len(ours)
     made.any_address = not host.addresses
+    for number, (at, width) in enumerate(host.peeks):
+        made.peek_at[number], made.peek_width[number] = at, width
     made.family, made.udp = _FAMILIES[host.family], host.udp
     if host.mac is not None:
         made.mac, made.has_mac = bytes(host.mac), 1
@@ -111,7 +118,7 @@ def receive(
     wanted, specs = _wanted(tuple(names))
     rows = len(packets)
     columns, targets = results(wanted, rows, None)
-    made, found = _arrays(rows)
+    made, found = _arrays(rows, len(host.peeks))
     (known, _), source, outs = _native(host), Batch(packets), ffi.new("uint8_t *[]", targets)
 
     def fill(begin: int, end: int) -> None:
@@ -123,14 +130,19 @@ def receive(
     return made, columns
 
 
-def _arrays(rows: int) -> tuple[Received, Any]:
+def _arrays(rows: int, peeks: int) -> tuple[Received, Any]:
     """Room for what is found, all in one piece, and where it is for the core."""
-    sizes = [-(-rows * np.dtype(dtype).itemsize // _ALIGNED) * _ALIGNED for dtype in _DTYPES]
+    dtypes = (*_DTYPES, *(np.uint64,) * peeks)
+    sizes = [-(-rows * np.dtype(dtype).itemsize // _ALIGNED) * _ALIGNED for dtype in dtypes]
     block = memory.empty(sum(sizes), np.uint8)
     base, at = pointer(block, "uint8_t", writable=True), 0
     arrays, places = [], []
-    for size, dtype in zip(sizes, _DTYPES, strict=True):
+    for size, dtype in zip(sizes, dtypes, strict=True):
         arrays.append(block[at : at + size].view(dtype)[:rows])
         places.append(ffi.cast("void *", base + at) if rows else ffi.NULL)
         at += size
-    return Received(*arrays), ffi.new("encap_received *", places)
+    fixed = len(_DTYPES)
+    found = ffi.new("encap_received *", (*places[:fixed], places[fixed:]))
+    ip, upper, end, said, protocol, tos, reasons, flags = arrays[:fixed]
+    peeked = tuple(arrays[fixed:])
+    return Received(ip, upper, end, said, protocol, tos, reasons, flags, peeked), found

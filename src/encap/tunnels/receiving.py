@@ -55,6 +55,7 @@ class Receiving:
     end, said: where the outermost lengths end that were looked at: in the octets that are here,
         and as they say. That of UDP is one where the host is told so.
     flags: uint8[n], what else the core has found; see `ENCAP_BROKEN_ABOVE`.
+    peeked: uint64[n] each, numbers that the tunnel wanted of all packets; see `Receiver.peeks`.
     inner: where the inner packet begins; linktypes: uint16[n], what with.
     carried: uint16[n], EtherTypes by which inner packets are taken for IPv4 or IPv6; None where
         they themselves say it.
@@ -64,7 +65,8 @@ class Receiving:
 
     __slots__ = (
         "_layers", "carried", "columns", "end", "family", "flags", "header", "inner", "ip",
-        "linktypes", "packets", "ports", "protocol", "reasons", "replies", "said", "tos", "upper",
+        "linktypes", "packets", "peeked", "ports", "protocol", "reasons", "replies", "said", "tos",
+        "upper",
     )  # fmt: skip
 
     def __init__(
@@ -78,7 +80,7 @@ class Receiving:
         rules = port_rules(packets._ports_with(ports))
         found, columns = receive(packets, host, tuple(fields), rules)
         self.ip, self.upper, self.end, self.said = found[:4]
-        self.protocol, self.tos, self.reasons, self.flags = found[4:]
+        self.protocol, self.tos, self.reasons, self.flags, self.peeked = found[4:]
         self.columns: Mapping[str, Array] = _Columns(packets, ports, columns)
         self.inner = self.upper
         self.carried: Array | None = None

@@ -30,7 +30,6 @@ from encap.tunnels.udptunnel import UDP_WORDS, OverUDP, want_id
 from encap.tunnels.vxlanreceiving import (
     GBP_BITS,
     GPE_FIELDS,
-    VXLAN_FIELDS,
     check_gpe,
     check_vxlan,
     learn,
@@ -43,11 +42,13 @@ if TYPE_CHECKING:
     from encap.tunnels.departing import Wrapping
     from encap.tunnels.host import Device, Host
     from encap.tunnels.options import IPAddress
-    from encap.tunnels.receiving import Array, Bools, Int64s, Receiving
+    from encap.tunnels.receiving import Array, Bools, Int64s, Receiver, Receiving
 
 __all__ = ["VXLANTunnel"]
 
 SECOND = 1_000_000_000
+HEADER, SOURCE_MAC = (8, 8), (8 + 8 + 6, 6)
+"""Where the header is, and the source address of the inner frame behind it, and their octets."""
 ETHERNET_MTU = 1500
 _NEIGHBOURS = "answers come from a table of neighbours, which there is none of here"
 _MARK = {"vxlan.group_policy_id": 0, "vxlan.gbp_dont_learn": 22, "vxlan.gbp_applied": 19}
@@ -272,7 +273,10 @@ class VXLANTunnel(OverUDP):
     @property
     def _fields(self) -> tuple[str, ...]:
         learned = (f"{self.family}.src",) if self.learns else ()
-        return (*self.FIELDS, *learned, *(GPE_FIELDS if self.gpe else VXLAN_FIELDS))
+        return (*self.FIELDS, *learned, *(GPE_FIELDS if self.gpe else ()))
+
+    def _receiver(self) -> Receiver:
+        return super()._receiver()._replace(peeks=(HEADER, SOURCE_MAC))
 
     def _check(self, going: Receiving) -> None:
         self._check_udp(going)
