@@ -83,3 +83,35 @@ def test_a_result_says_what_became_of_packets() -> None:
 
 def test_the_package_lists_its_public_names() -> None:
     assert dir(tunnels) == sorted(tunnels.__all__)
+
+
+@pytest.mark.parametrize(("kind", "options", "words"), [
+    (VXLANTunnel, {"vni": 42}, "no option 'vni': it is id here"),
+    (VXLANTunnel, {"nolearning": True}, "it is learning=False here"),
+    (VXLANTunnel, {"dev": "eth0"}, "underlay"),
+    (IPIPTunnel, {"remot": THERE}, "did you mean 'remote'"),
+    (VTITunnel, {"zzz": 1}, "no option 'zzz'$"),
+    (tunnels.Underlay, {"mtus": 1}, "did you mean 'mtu'"),
+])  # fmt: skip
+def test_an_option_that_there_is_not_is_told_of_the_one_that_there_is(
+    kind: Any, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(TypeError, match=words):
+        kind(**options)
+
+
+def test_columns_come_behind_packets_and_a_link_may_be_text() -> None:
+    tunnel = IPIPTunnel(**ENDS)
+    octets = bytes(encap.IPv4(src="10.0.0.1", dst="10.0.0.2") / b"one")
+    packets = encap.Packets.from_frames([octets], linktypes=101)
+    (sent,) = tunnel.encap(
+        packets, {"ipv4.id": 7}, link="eth(src=02:00:00:00:00:02, dst=02:00:00:00:00:03)"
+    ).packets
+    link = encap.Ethernet(src="02:00:00:00:00:02", dst="02:00:00:00:00:03")
+    assert [sent] == list(tunnel.encap(packets, columns={"ipv4.id": 7}, link=link).packets)
+    assert sent[18:20] == b"\0\7"
+
+
+def test_routes_say_what_they_want() -> None:
+    with pytest.raises(encap.TunnelError, match="'2001:db8::/32': 'fd00::1'"):
+        tunnels.SITTunnel(routes=["2001:db8::/32"])

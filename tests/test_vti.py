@@ -209,7 +209,7 @@ def test_policies_choose_the_association() -> None:
     inner = batch([packet(60), packet(60, 6)])
     sent = device.encap(inner)
     assert sent.packets.columns("esp.spi")["esp.spi"].tolist() == [0x2002]
-    assert reasons(sent) == [Reason.ACCEPTED, Reason.NO_DESTINATION]
+    assert reasons(sent) == [Reason.ACCEPTED, Reason.NO_POLICY_OUT]
 
 
 def test_several_associations_keep_the_order() -> None:

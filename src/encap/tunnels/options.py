@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from functools import wraps
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Generic, TypeVar, dataclass_transform, overload
 
@@ -33,7 +35,32 @@ def frozen(cls: type[_Class]) -> type[_Class]:
     Type checkers are not told that it is frozen: for frozen ones they would look past what an
     option gives to what it takes.
     """
-    return dataclass(frozen=True, kw_only=True)(cls)
+    made = dataclass(frozen=True, kw_only=True)(cls)
+    plain: Callable[..., None] = vars(made)["__init__"]
+    names = {one.name for one in fields(made) if one.init}  # type: ignore[arg-type]
+
+    @wraps(plain)
+    def checked(self: object, *args: object, **options: object) -> None:
+        for name in options.keys() - names:
+            raise TypeError(f"{cls.__name__} has no option {name!r}{_meant(cls, name, names)}")
+        plain(self, *args, **options)
+
+    type.__setattr__(made, "__init__", checked)
+    return made
+
+
+def _meant(cls: type, name: str, names: set[str]) -> str:
+    """What is said about a name that is no option: the one that a command's word stands for."""
+    word = getattr(cls, "WORDS", {}).get(name.replace("_", "-")) or getattr(cls, "WORDS", {}).get(
+        name
+    )
+    if word is not None and word.argument in names:
+        value = f"={word.value()!r}" if not word.follow else ""
+        return f": it is {word.argument}{value} here"
+    if name == "dev":
+        return ": what is below is said by underlay"
+    close = get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 class _Option(Generic[_Value, _Given]):

@@ -130,6 +130,11 @@ class Reason(IntEnum):
         68,
         "nothing says where the packet comes from: no local, no address of the underlay, no column",
     )
+    NO_POLICY_OUT = (
+        69,
+        "no xfrm policy says how such a packet is to be encrypted",
+        "tx_errors tx_carrier_errors",
+    )
     TOO_BIG = 62, "the packet does not fit and must not be fragmented", "tx_errors"
     INCOMPLETE = 63, "a checksum or check value needs octets that were not captured"
     LIMIT = 64, "the packet is in as many tunnels as it may be", "tx_errors"

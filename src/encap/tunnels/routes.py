@@ -88,7 +88,10 @@ def _route(pair: Any) -> tuple[Network, IPAddress | None]:
         every = "0.0.0.0/0" if via is not None and via.version == 4 else "::/0"
         where = ip_network(every if network == "default" else network)
     except (TypeError, ValueError) as error:
-        raise TunnelError(f"routes: {pair!r} is no network and gateway") from error
+        raise TunnelError(
+            f"routes: {pair!r} is no network and gateway: {{'2001:db8::/32': 'fd00::1'}} is what is"
+            " wanted, None in place of a gateway for what is on the link"
+        ) from error
     if via is not None and where.version != via.version:
         raise TunnelError(f"routes: {pair!r} are of different IP versions")
     return where, via

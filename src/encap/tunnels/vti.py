@@ -8,7 +8,7 @@ Source: RFC 4301, RFC 4303; Linux, net/ipv4/ip_vti.c, net/ipv6/ip6_vti.c, net/xf
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -22,7 +22,7 @@ from encap.tunnels.iptunnel import ADDRESSES
 from encap.tunnels.options import KeyOption, NumberOption, frozen
 from encap.tunnels.outer import check_udp, is_address
 from encap.tunnels.reasons import Reason
-from encap.tunnels.tunnel import Link, Tunnel, batch
+from encap.tunnels.tunnel import Link, Tunnel, batch, link_headers
 from encap.tunnels.vtistate import VTIState
 from encap.tunnels.words import Words, number, text
 
@@ -165,9 +165,9 @@ class VTITunnel(Tunnel):
     def encap(
         self,
         packets: Packets,
+        columns: Mapping[str, Any] | None = None,
         *,
         link: Link = None,
-        columns: Mapping[str, Any] | None = None,
         threads: int | None = None,
         out: npt.NDArray[np.uint8] | None = None,
     ) -> Result:
@@ -182,10 +182,9 @@ class VTITunnel(Tunnel):
         """
         from encap.tunnels.vtisending import send
 
-        headers = (link,) if link is None or not isinstance(link, Iterable) else tuple(link)
-        link = tuple(one for one in headers if one is not None)
+        headers = link_headers(link)
         with self._lock, self.state.kept():
-            return send(self, batch("encap", packets), link, columns or {}, threads, out)
+            return send(self, batch("encap", packets), headers, columns or {}, threads, out)
 
     def decap(self, packets: Packets) -> Result:
         """What the device delivers of the packets that the host receives; see `Tunnel.decap`.

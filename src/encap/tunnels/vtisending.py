@@ -109,7 +109,7 @@ def _choose(tunnel: VTITunnel, packets: Packets, reasons: Reasons) -> npt.NDArra
             which[rows] = -1 if index is None else index
             if index is None:
                 reasons[rows] = Reason.NO_STATE_OUT
-    reasons[undecided] = Reason.NO_DESTINATION
+    reasons[undecided] = Reason.NO_POLICY_OUT
     return which
 
 

@@ -128,4 +128,6 @@ def _check_key(name: str, length: int, known: tuple[int, ...], salt: int) -> Non
     if length not in known:
         lengths = " or ".join(str(each) for each in known)
         behind = f" and {salt} of salt behind it" if salt else ""
-        raise TunnelError(f"the key of {name} has {lengths} octets{behind}, not {length}")
+        raise TunnelError(
+            f"the key of {name} has {lengths} octets{behind}, not {length + salt} in all"
+        )
