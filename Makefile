@@ -114,8 +114,9 @@ SANITIZED = PYTHONPATH=build/sanitize/lib PYTHONMALLOC=malloc LD_PRELOAD="$(RUNT
 # What ASan says is kept in files; UBSan says it on standard error, which pytest is not to keep.
 REPORT = $(CURDIR)/build/sanitize/report
 
-# Tests of what is Python alone.
-PURE := $(addprefix --ignore=tests/,headers test_house.py test_packet.py test_template.py)
+# Tests of what is Python alone, and of what goes the same ways through the core as others do.
+PURE := $(addprefix --ignore=tests/,headers test_house.py test_packet.py test_template.py) \
+	$(addprefix --ignore-glob=tests/,test_cli*.py test_docs.py test_examples.py)
 
 build/sanitize/.built: $(PACKAGE) $(SOURCES) | $(VENV)/.with-encap
 	rm -rf build/sanitize
