@@ -67,7 +67,8 @@ def test_overhead(text: str, carries: str | None, octets: int) -> None:
 # The MTU of `tun0` on host A in each scenario's config.json, eth0 having 1500.
 DEVICES = {
     "dirty_ipip": 1480, "erspan_v0": 1462, "erspan_v1": 1450, "erspan_v2_in": 1446,
-    "fou_fixed_sport": 1472, "gue_ipip": 1468, "gue_ipip_csum": 1468, "gue_sit": 1468, "fou_gre": 1468, "fou_ipip": 1472, "geneve": 1450, "geneve6": 1430,
+    "fou_fixed_sport": 1472, "fou_gre": 1468, "fou_ipip": 1472, "geneve": 1450, "geneve6": 1430,
+    "gue_ipip": 1468, "gue_ipip_csum": 1468, "gue_sit": 1468,
     "geneve_inherit": 1450, "geneve_noudpcsum": 1450, "geneve_udpcsum": 1450, "geneve_vlan": 1450,
     "gre": 1476, "gre_csum": 1472, "gre_gateway": 1472, "gre_inherit": 1476, "gre_key": 1472,
     "gre_key_csum_seq": 1464, "gre_seq": 1472, "gre_ttl_tos": 1476, "gretap": 1462,
