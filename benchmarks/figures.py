@@ -32,6 +32,7 @@ GROUPS = (
     "rewrite",
     "filter",
     "fragments",
+    "tunnels",
     "esp",
     "files",
     "command",
