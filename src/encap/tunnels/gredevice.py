@@ -5,6 +5,7 @@ Source: RFC 2784, RFC 2890; Linux, net/ipv4/ip_gre.c, net/ipv4/ip_tunnel.c, net/
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -122,9 +123,9 @@ class GREDevice(Tunnel):
 
     # --- packets out
 
+    @abstractmethod
     def _wrapping(self, *headers: Header, protocol: int | None = None) -> Wrapping:
         """IP and other headers in front of packets."""
-        raise NotImplementedError
 
     def _wrap(self, packets: Packets) -> Wrapping:
         summed = self._both("csum", "o")

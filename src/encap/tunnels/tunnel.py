@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import field, fields
 from threading import RLock
@@ -40,7 +41,7 @@ Link: TypeAlias = Header | Packet | Sequence[Header] | str | None
 
 
 @frozen
-class Tunnel:
+class Tunnel(ABC):
     """A tunnel device as the kernel runs it: frozen options, named as `ip link` names them.
 
     local, remote: addresses of both ends; both of one family, None for any.
@@ -184,7 +185,10 @@ class Tunnel:
             return send(self, batch("encap", packets), headers, columns or {}, threads, out)
 
     def _wrap(self, packets: Packets) -> Wrapping:
-        """The headers behind the link's for these packets, and what goes into them."""
+        """The headers behind the link's for these packets, and what goes into them.
+
+        Not abstract: devices over IPsec seal packets themselves, and have none.
+        """
         raise NotImplementedError
 
     def _carries(self, packets: Packets) -> Bools:
@@ -256,9 +260,9 @@ class Tunnel:
         ours = (*ours, *self._groups) if ours else ()
         return Receiver(self.family, self.underlay.mac, ours, bool(self._ports()))
 
+    @abstractmethod
     def _check(self, going: Receiving) -> None:
         """Refuses what the device does not take; says where the inner packets begin."""
-        raise NotImplementedError
 
     def _in_order(self, stages: Sequence[tuple[Receiving, Int64s]]) -> None:
         """Refuses what depends on the order of arrival, and what is looked at only behind that.

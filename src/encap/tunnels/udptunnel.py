@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -113,8 +114,9 @@ class OverUDP(Tunnel):
         return self.remote, self.local
 
     @property
+    @abstractmethod
     def _port(self) -> int:
-        raise NotImplementedError
+        """The UDP port that packets are sent to."""
 
     @property
     def _target_port(self) -> int:
@@ -132,9 +134,9 @@ class OverUDP(Tunnel):
         return bool(self.udpcsum)
 
     @property
+    @abstractmethod
     def _source_ports(self) -> SourcePorts | str:
         """How source ports are made of flows."""
-        raise NotImplementedError
 
     @property
     def _hops(self) -> int:
